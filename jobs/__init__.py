@@ -1,0 +1,1 @@
+"""Spark jobs of mmse: one module per spark-submit entry point."""

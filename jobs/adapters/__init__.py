@@ -1,0 +1,1 @@
+"""Adapters from raw log formats to the canonical requests and events."""

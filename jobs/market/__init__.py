@@ -1,0 +1,1 @@
+"""The market simulator behind `simulate_market`."""

@@ -1,0 +1,149 @@
+"""One YAML file, validated, with `--set a.b=c` on top; its hash goes into every manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from jobs.market.config import MarketSettings
+from jobs.runtime.errors import ConfigError
+from jobs.runtime.sections import (
+    AuditSettings,
+    EmbedSettings,
+    EvaluateSettings,
+    IndexSettings,
+    IngestSettings,
+    LabelSettings,
+    PathSettings,
+    ReleaseSettings,
+    SnapshotSettings,
+    SparkSettings,
+    StreamSettings,
+    TupleSettings,
+    VocabularySettings,
+)
+from mmse_model.config import (
+    GrainsSettings,
+    ModelSettings,
+    Settings,
+    StageSettings,
+    TrainSettings,
+    check_stages,
+)
+
+DEFAULT_STAGES = (
+    StageSettings(name="random", source="stream"),
+    StageSettings(name="unclicked", evidence="examined", per_tuple=4),
+    StageSettings(name="clicked", evidence="clicked", per_tuple=2, positive=True),
+    StageSettings(name="ordered", evidence="ordered", per_tuple=2, positive=True),
+)
+
+
+class Config(Settings):
+    """The whole configuration of a run."""
+
+    seed: int = Field(7, ge=0)
+    paths: PathSettings = PathSettings()
+    spark: SparkSettings = SparkSettings()
+    market: MarketSettings = MarketSettings()
+    ingest: IngestSettings = IngestSettings()
+    labels: LabelSettings = LabelSettings()
+    stages: tuple[StageSettings, ...] = DEFAULT_STAGES
+    grains: GrainsSettings = GrainsSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
+    tuples: TupleSettings = TupleSettings()
+    item_stream: StreamSettings = StreamSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    embed: EmbedSettings = EmbedSettings()
+    index: IndexSettings = IndexSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    audit: AuditSettings = AuditSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
+
+    _stages = field_validator("stages")(check_stages)
+
+    def hash(self) -> str:
+        """SHA-256 of the resolved configuration, paths and Spark settings left out.
+
+        Those two say where a run happens, not what it computes.
+        """
+        content = self.model_dump(mode="json", exclude={"paths", "spark"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
+    """Reads, overrides and validates a configuration file.
+
+    Raises ConfigError that names the file, the key, the value and what was expected.
+    """
+    raw = _read_yaml(Path(path))
+    for item in overrides or []:
+        _apply(raw, item)
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(_first_problem(str(path), error)) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: holds a {type(raw).__name__}; expected a mapping of sections")
+    return raw
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Sets one `a.b=c` in place; the value is read as YAML."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override!r}: expected section.key=value")
+    *parents, last = key.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} is not a section")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from None
+
+
+def _first_problem(path: str, error: ValidationError) -> str:
+    """One sentence for the first of pydantic's complaints, with the count of the rest."""
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        text = f"{path}: unknown key {key!r} (value {first['input']!r}); expected one of {_known_keys(first['loc'])}"
+    else:
+        text = f"{path}: {key} = {first['input']!r}; {first['msg']}"
+    return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: Any = Config
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        arguments = getattr(annotation, "__args__", ())
+        candidates = [a for a in (annotation, *arguments) if isinstance(a, type) and issubclass(a, Settings)]
+        if not candidates:
+            return []
+        model = candidates[0]
+    return sorted(model.model_fields)

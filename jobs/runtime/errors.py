@@ -1,0 +1,31 @@
+"""Errors that end a job, each with its exit code (docs: exit codes)."""
+
+
+class MmseError(Exception):
+    """Base of the errors a user can act on; one sentence each."""
+
+    exit_code = 1
+
+
+class ConfigError(MmseError):
+    """The configuration names something unknown or out of range."""
+
+    exit_code = 2
+
+
+class InputError(MmseError):
+    """An input is missing or cannot be read."""
+
+    exit_code = 2
+
+
+class Blocked(MmseError):
+    """An audit, a producer manifest or an empty day stops the job; nothing is published."""
+
+    exit_code = 3
+
+
+class Fenced(MmseError):
+    """A rival run replaced an input or an output since this job began."""
+
+    exit_code = 4

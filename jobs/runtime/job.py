@@ -1,0 +1,232 @@
+"""A job: reads published snapshots, writes immutable runs, is audited, commits one entry.
+
+    JOB = Job("label_impressions", reads=("requests", "events"), writes=("impressions",), run=run)
+    if __name__ == "__main__":
+        sys.exit(main(JOB))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from jobs.runtime import store
+from jobs.runtime.config import Config
+from jobs.runtime.errors import InputError
+from jobs.runtime.manifest import Manifest
+from jobs.runtime.session import start_session
+from jobs.runtime.snapshots import Entry, Key, SnapshotLog
+from jobs.runtime.version import code_version
+from schemas import DATASETS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Job:
+    """One entry point: what it reads, what it writes, and the function that does the work."""
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    run: Callable[[JobContext], None]
+    doc: str = ""
+
+
+@dataclass
+class JobContext:
+    """What a job's `run` works with. All reads are from the pinned entry; nothing is visible before the commit."""
+
+    job: Job
+    config: Config
+    date: date
+    entry: Entry
+    run_id: str
+    session: Callable[[], SparkSession]
+    allow_empty: bool = False
+    inputs: dict[Key, str] = field(default_factory=dict)
+    outputs: dict[Key, Manifest] = field(default_factory=dict)
+    rows_in: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+    """One-line figures for the summary, such as {"bots": 12}."""
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        return self.session()
+
+    @cached_property
+    def code_version(self) -> str:
+        return code_version()
+
+    @property
+    def dt(self) -> str:
+        return self.date.isoformat()
+
+    @property
+    def warehouse(self) -> Path:
+        return Path(self.config.paths.warehouse).absolute()
+
+    def days_back(self, days: int) -> list[str]:
+        """The `days` days that end at the date, ascending, as dt strings."""
+        return [(self.date - timedelta(days=n)).isoformat() for n in reversed(range(days))]
+
+    # -- reading ---------------------------------------------------------------------
+
+    def has(self, dataset: str, dt: str | None = None) -> bool:
+        """Whether that dataset and day is published in the pinned entry."""
+        self._may(dataset, self.job.reads, "read")
+        return self.entry.run(dataset, dt or self.dt) is not None
+
+    def manifest(self, dataset: str, dt: str | None = None) -> Manifest:
+        """The published manifest; reading it makes the snapshot an input of this run.
+
+        Raises InputError where nothing is published for that day.
+        """
+        self._may(dataset, self.job.reads, "read")
+        day = dt or self.dt
+        run = self.entry.run(dataset, day)
+        if run is None:
+            raise InputError(
+                f"{dataset} dt={day}: not published in {self.warehouse} (entry {self.entry.number}); "
+                f"published days: {self.entry.days(dataset) or 'none'}"
+            )
+        if (dataset, day) not in self.inputs:
+            self.inputs[dataset, day] = run
+            self.rows_in += Manifest.read(self.folder(dataset, day)).rows
+        return Manifest.read(self.folder(dataset, day))
+
+    def folder(self, dataset: str, dt: str | None = None) -> Path:
+        """The folder of the published run."""
+        day = dt or self.dt
+        return store.run_folder(self.warehouse, dataset, day, str(self.entry.run(dataset, day)))
+
+    def files(self, dataset: str, dt: str | None = None) -> list[Path]:
+        """The published files, absolute, in name order."""
+        manifest = self.manifest(dataset, dt)
+        folder = self.folder(dataset, dt)
+        return [folder / f.path for f in manifest.files]
+
+    def read(self, dataset: str, dt: str | None = None) -> DataFrame:
+        """The published rows of one day."""
+        return store.read_rows(self.spark, DATASETS[dataset], self.files(dataset, dt))
+
+    def read_days(self, dataset: str, days: Iterable[str]) -> DataFrame:
+        """The published rows of those of `days` that are published."""
+        paths = [p for day in days if self.has(dataset, day) for p in self.files(dataset, day)]
+        return store.read_rows(self.spark, DATASETS[dataset], paths)
+
+    # -- writing ---------------------------------------------------------------------
+
+    def write(
+        self, dataset: str, frame: DataFrame, dt: str | None = None, *, facts: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None, options: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        """Writes rows as the run of one day and reads them back. Not visible before the commit.
+
+        `facts` go into the manifest as they are; `metrics` join the profile that the
+        audit sees; `options` are Parquet writer options.
+        """
+        day = dt or self.dt
+        folder = self._new_folder(dataset, day)
+        store.write_rows(folder, store.check_columns(frame, DATASETS[dataset]), options or {})
+        return self._describe_rows(dataset, day, folder, facts, metrics)
+
+    def write_days(
+        self, dataset: str, frame: DataFrame, days: Iterable[str], day_column: str, *,
+        facts: Mapping[str, Any] | None = None, options: Mapping[str, str] | None = None,
+    ) -> dict[str, Manifest]:
+        """Writes rows of several days in one pass, split by `day_column` (a date of the frame).
+
+        `day_column` may be outside the dataset's columns. Every one of `days` gets a run, empty or
+        not; `facts` maps a day to that day's facts.
+        """
+        from pyspark.sql import functions as F
+
+        folders = {day: self._new_folder(dataset, day) for day in days}
+        staging = self.warehouse / dataset / f"_staging-{self.run_id}"
+        declared = store.check_columns(frame.select(*DATASETS[dataset].column_names), DATASETS[dataset])
+        split = frame.select(*declared.columns, F.col(day_column).alias("_day"))
+        store.write_rows_by_day(staging, split, "_day", folders, options or {})
+        by_day = facts or {}
+        return {day: self._describe_rows(dataset, day, folder, by_day.get(day), None) for day, folder in folders.items()}
+
+    def write_files(
+        self, dataset: str, fill: Callable[[Path], None], dt: str | None = None, *,
+        facts: Mapping[str, Any] | None = None, metrics: Mapping[str, float] | None = None,
+        volatile: Iterable[str] = (),
+    ) -> Manifest:
+        """Lets `fill(folder)` write files as the run of one day; `volatile` names stay out of the content hash.
+
+        `facts` and `metrics` may be filled by `fill` too: both are read after it has returned.
+        """
+        day = dt or self.dt
+        folder = self._new_folder(dataset, day)
+        store.write_files(folder, fill)
+        manifest = store.describe_files(
+            self, DATASETS[dataset], day, folder, dict(facts or {}), dict(metrics or {}), volatile
+        )
+        self.outputs[dataset, day] = manifest
+        return manifest
+
+    @property
+    def rows_out(self) -> int:
+        return sum(m.rows for m in self.outputs.values())
+
+    def _describe_rows(
+        self, dataset: str, day: str, folder: Path, facts: Mapping[str, Any] | None, metrics: Mapping[str, float] | None
+    ) -> Manifest:
+        manifest = store.describe_rows(self, DATASETS[dataset], day, folder, dict(facts or {}), dict(metrics or {}))
+        self.outputs[dataset, day] = manifest
+        return manifest
+
+    def _new_folder(self, dataset: str, day: str) -> Path:
+        self._may(dataset, self.job.writes, "write")
+        return store.run_folder(self.warehouse, dataset, day, self.run_id)
+
+    def _may(self, dataset: str, allowed: tuple[str, ...], verb: str) -> None:
+        """Raises PermissionError where the job did not declare the dataset: hidden truth stays hidden."""
+        if dataset not in allowed:
+            raise PermissionError(f"{self.job.name} may not {verb} {dataset}; it declares {allowed}")
+
+
+def new_run_id() -> str:
+    """A name for one attempt: UTC time and six random hex digits, so that no two attempts share a folder."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
+
+
+def run_job(
+    job: Job, config: Config, day: date, session: Callable[[], SparkSession] | None = None, *,
+    entry: Entry | None = None, allow_empty: bool = False,
+) -> JobContext:
+    """Runs one job: pin, work, audit, commit; prints its summary line.
+
+    Raises what the job raises, Blocked where an audit stops it, Fenced where a rival was faster.
+    """
+    from jobs.runtime.audit import audit_outputs
+    from jobs.runtime.logs import log, say
+
+    started = time.monotonic()
+    snapshots = SnapshotLog(config.paths.warehouse)
+    context = JobContext(
+        job=job, config=config, date=day, entry=entry or snapshots.head(), run_id=new_run_id(),
+        session=session or (lambda: start_session(config, job.name)), allow_empty=allow_empty,
+    )
+    log("started", job=job.name, dt=context.dt, run_id=context.run_id, base_entry=context.entry.number)
+    job.run(context)
+    audit_outputs(context)
+    outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
+    committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs) if outputs else None
+    seconds = time.monotonic() - started
+    log("committed", job=job.name, dt=context.dt, run_id=context.run_id, seconds=round(seconds, 2),
+        entry=committed.number if committed else None, rows_in=context.rows_in, rows_out=context.rows_out)
+    notes = ", ".join(f"{key} {value}" for key, value in context.notes.items())
+    say(f"{job.name:<20} {context.dt}  rows in {context.rows_in:>9,}  rows out {context.rows_out:>9,}  {seconds:6.1f} s"
+        + (f"  {notes}" if notes else ""))
+    return context

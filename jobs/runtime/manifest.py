@@ -1,0 +1,89 @@
+"""What a run says of its files: `_MANIFEST.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs.runtime.errors import InputError
+
+NAME = "_MANIFEST.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """One file of a run: name within the run's folder, size in bytes, rows (0 where not Parquet), SHA-256."""
+
+    path: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything needed to trust and to repeat one run of one dataset and day."""
+
+    dataset: str
+    dt: str
+    run_id: str
+    job: str
+    rows: int
+    files: tuple[FileFacts, ...]
+    schema_hash: str
+    content_hash: str
+    config_hash: str
+    code_version: str
+    created_at: str
+    base_entry: int
+    inputs: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def write(self, folder: Path) -> None:
+        """Writes `_MANIFEST.json` into the run's folder."""
+        text = json.dumps(asdict(self), indent=1, sort_keys=True, default=str)
+        (folder / NAME).write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def read(folder: Path) -> Manifest:
+        """Reads the manifest of a run. Raises InputError where it is missing, damaged or of another format."""
+        path = folder / NAME
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValueError:
+            raise InputError(f"{path}: not JSON") from None
+        if body.get("format") != FORMAT:
+            raise InputError(f"{path}: format = {body.get('format')!r}; expected {FORMAT}: publish the day again")
+        body["files"] = tuple(FileFacts(**f) for f in body["files"])
+        return Manifest(**body)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def files_content_hash(files: Iterable[FileFacts], volatile: Iterable[str] = ()) -> str:
+    """Content hash of files that are not rows: names and digests, order-free, `volatile` names left out."""
+    skipped = set(volatile)
+    lines = sorted(f"{f.path} {f.sha256}" for f in files if f.path not in skipped)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def rows_content_hash(schema_hash: str, rows: int, total: int) -> str:
+    """Content hash of rows: the order-free sum of row hashes with the row count and the schema."""
+    return hashlib.sha256(f"{schema_hash} {rows} {total}".encode()).hexdigest()

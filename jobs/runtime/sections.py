@@ -1,0 +1,129 @@
+"""The sections of the configuration that belong to Spark jobs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mmse_model.config import Settings
+
+
+class PathSettings(Settings):
+    """Where things lie; relative paths are taken from the working directory."""
+
+    raw: str = Field("build/demo/raw", description="raw logs and catalogue, by arrival day")
+    warehouse: str = Field("build/demo/warehouse", description="snapshots and the snapshot log")
+    reports: str = Field("build/demo/reports", description="report pages and Data Docs")
+
+
+class SparkSettings(Settings):
+    """The session that `mmse` and spark-submit start; spark-submit's own flags win."""
+
+    master: str = Field("local[2]", description="used when spark-submit names none")
+    driver_memory: str = "4g"
+    shuffle_partitions: int = Field(4, ge=1)
+    conf: dict[str, str] = Field(default_factory=dict, description="any further Spark properties")
+
+
+class BotSettings(Settings):
+    """Second step of bot filtering: behaviour of one client within one arrival day."""
+
+    max_requests_per_day: int = Field(400, ge=1)
+
+
+class IngestSettings(Settings):
+    """Raw logs to canonical requests and events."""
+
+    adapter: Literal["ubi"] = "ubi"
+    catch_up_days: int = Field(0, ge=0, description="earlier arrival days without a snapshot that are ingested too")
+    late_days: int = Field(3, ge=0, description="older events are too_late")
+    user_key_file: str = Field("build/demo/secrets/user_key", description="file with the HMAC key, outside the data")
+    key_id: str = "k1"
+    bots: BotSettings = BotSettings()
+
+
+class LabelSettings(Settings):
+    """Impressions and their stages."""
+
+    window_days: int = Field(8, ge=1, description="event days that are labelled, ending at the date")
+    click_window_minutes: int = Field(30, ge=1)
+    order_window_days: int = Field(7, ge=1)
+    examined_below_click: int = Field(1, ge=0, description="positions below the last click that count as examined")
+
+
+class VocabularySettings(Settings):
+    """Which texts the vocabulary is counted from."""
+
+    query_weight: int = Field(1, ge=0, description="how often a query's tokens count beside a title's")
+
+
+class TupleSettings(Settings):
+    """Training tuples."""
+
+    validation_days: int = Field(1, ge=1)
+    test_days: int = Field(1, ge=0)
+    gap_minutes: int = Field(0, ge=0, description="between training labels and validation requests")
+    max_per_query: int = Field(200, ge=1, description="training tuples kept per normalised query")
+    known_positives: int = Field(16, ge=1)
+    row_group_rows: int = Field(4_096, ge=1)
+
+
+class StreamSettings(Settings):
+    """The item stream."""
+
+    entries: int = Field(100_000, ge=1, description="expected length")
+    uniform_share: float = Field(0.5, ge=0, le=1, description="the rest is popularity^alpha")
+    popularity_alpha: float = Field(0.75, ge=0)
+
+
+class EmbedSettings(Settings):
+    """Item embedding."""
+
+    block: int = Field(1_024, ge=1, description="dense ids per fixed block")
+
+
+class IndexSettings(Settings):
+    """The ANN index."""
+
+    codec: Literal["flat", "sq8"] = "sq8"
+    lists: int = Field(256, ge=1)
+    train_per_list: int = Field(50, ge=1)
+    shards: int = Field(2, ge=1)
+    probes: int = Field(16, ge=1)
+
+
+class EvaluateSettings(Settings):
+    """Offline recall."""
+
+    ks: tuple[int, ...] = (10, 50, 100, 200, 500)
+    max_queries: int = Field(5_000, ge=1)
+    bootstrap: int = Field(1_000, ge=100)
+
+
+class ReleaseSettings(Settings):
+    """When a release is refused."""
+
+    max_recall_drop: float = Field(0.1, ge=0, le=1, description="relative to the release in force")
+
+
+class AuditBounds(Settings):
+    """Bounds that replace those declared in schemas/ for one metric."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+class AuditSettings(Settings):
+    """Data-quality gates."""
+
+    bounds: dict[str, AuditBounds] = Field(
+        default_factory=dict, description="'<dataset>.<metric>.<severity>' -> bounds in place of the declared ones"
+    )
+
+
+class SnapshotSettings(Settings):
+    """The snapshot log."""
+
+    keep_entries: int = Field(10, ge=1, description="log entries whose runs gc keeps")
+    grace_hours: float = Field(24.0, ge=0, description="younger runs are never collected")

@@ -1,0 +1,158 @@
+"""The snapshot log: which run of which dataset and day is published, one immutable entry a commit.
+
+An entry is a whole map (dataset, dt) -> run. It is created if absent (a hard link on a
+disk), so that of two writers exactly one gets a number; the other looks at what changed
+and either goes on from the new head or is fenced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jobs.runtime.errors import Fenced, InputError
+
+Key = tuple[str, str]
+"""(dataset, dt)"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of the log: the published state after one commit."""
+
+    number: int
+    run_id: str
+    job: str
+    committed_at: str
+    snapshots: Mapping[Key, str] = field(default_factory=dict)
+    changes: Mapping[Key, str] = field(default_factory=dict)
+
+    def run(self, dataset: str, dt: str) -> str | None:
+        """The published run of that dataset and day, or None."""
+        return self.snapshots.get((dataset, dt))
+
+    def days(self, dataset: str) -> list[str]:
+        """The published days of a dataset, ascending."""
+        return sorted(dt for name, dt in self.snapshots if name == dataset)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number, "run_id": self.run_id, "job": self.job, "committed_at": self.committed_at,
+            "changes": _nest(self.changes), "snapshots": _nest(self.snapshots),
+        }
+
+    @staticmethod
+    def from_json(body: Mapping[str, Any]) -> Entry:
+        return Entry(
+            number=body["number"], run_id=body["run_id"], job=body["job"], committed_at=body["committed_at"],
+            snapshots=_flatten(body["snapshots"]), changes=_flatten(body["changes"]),
+        )
+
+
+EMPTY = Entry(number=0, run_id="", job="", committed_at="")
+
+
+class SnapshotLog:
+    """The log of a warehouse on a local or shared POSIX disk."""
+
+    def __init__(self, warehouse: str | Path) -> None:
+        if "://" in str(warehouse):
+            raise InputError(f"paths.warehouse = {str(warehouse)!r}: expected a path on a local or shared disk")
+        self.root = Path(warehouse)
+        self.folder = self.root / "_log"
+
+    def numbers(self) -> list[int]:
+        """The numbers of all entries, ascending."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(p.stem) for p in self.folder.glob("[0-9]*.json"))
+
+    def head(self) -> Entry:
+        """The newest entry; an empty one (number 0) before the first commit."""
+        numbers = self.numbers()
+        return self.entry(numbers[-1]) if numbers else EMPTY
+
+    def entry(self, number: int) -> Entry:
+        """The entry of that number. Raises InputError where it is missing or unreadable."""
+        if number == 0:
+            return EMPTY
+        path = self.folder / f"{number:06d}.json"
+        try:
+            return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such entry; the log has {len(self.numbers())}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not an entry of the snapshot log ({error})") from None
+
+    def commit(
+        self, base: Entry, job: str, run_id: str, outputs: Mapping[Key, str], inputs: Mapping[Key, str]
+    ) -> Entry:
+        """Publishes `outputs` in one entry on top of the newest one.
+
+        Raises Fenced where a rival replaced one of `inputs`, or an output that stood in
+        `base`, since this run began; otherwise retries until it gets a number.
+        """
+        while True:
+            head = self.head()
+            check_not_fenced(base, head, inputs, outputs)
+            entry = Entry(
+                number=head.number + 1, run_id=run_id, job=job,
+                committed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                snapshots={**head.snapshots, **outputs}, changes=dict(outputs),
+            )
+            if self._create(entry):
+                return entry
+
+    def _create(self, entry: Entry) -> bool:
+        """Creates the entry's file if absent; False where a rival was first."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"{entry.number:06d}.json"
+        draft = self.folder / f".{entry.number:06d}.{entry.run_id}.{os.getpid()}"
+        with open(draft, "w", encoding="utf-8") as handle:
+            json.dump(entry.to_json(), handle, indent=1, sort_keys=True)
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(draft, target)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        sync_folder(self.folder)
+        return True
+
+
+def check_not_fenced(base: Entry, head: Entry, inputs: Mapping[Key, str], outputs: Mapping[Key, str]) -> None:
+    """Raises Fenced where the head disagrees with what this run read or is about to replace."""
+    for (dataset, dt), run in inputs.items():
+        if head.run(dataset, dt) != run:
+            raise Fenced(f"{dataset} dt={dt}: read as run {run}, now {head.run(dataset, dt)} (entry {head.number})")
+    for dataset, dt in outputs:
+        before, now = base.run(dataset, dt), head.run(dataset, dt)
+        if before != now:
+            raise Fenced(f"{dataset} dt={dt}: was run {before} when this run began, now {now} (entry {head.number})")
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a new name in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _nest(flat: Mapping[Key, str]) -> dict[str, dict[str, str]]:
+    nested: dict[str, dict[str, str]] = {}
+    for (dataset, dt), run in sorted(flat.items()):
+        nested.setdefault(dataset, {})[dt] = run
+    return nested
+
+
+def _flatten(nested: Mapping[str, Mapping[str, str]]) -> dict[Key, str]:
+    return {(dataset, dt): run for dataset, days in nested.items() for dt, run in days.items()}

@@ -1,0 +1,1 @@
+"""The MMSE model: grains, towers, fusion, objectives, metrics, batches, trainer and retriever."""

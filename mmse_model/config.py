@@ -1,0 +1,103 @@
+"""Settings of the model and of training. Unknown keys are refused everywhere."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """A section of the configuration: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GrainSettings(Settings):
+    """Sizes of one text grain."""
+
+    vocabulary: int = Field(20_000, ge=1, description="most frequent tokens with a row of their own")
+    min_count: int = Field(2, ge=1, description="rarer tokens go to the hash bins")
+    bins: int = Field(4_096, ge=1, description="rows shared by all other tokens")
+    query_length: int = Field(8, ge=1, description="ids kept per query")
+    item_length: int = Field(16, ge=1, description="ids kept per item title")
+
+
+class GrainsSettings(Settings):
+    """The grains of text and attributes."""
+
+    word: GrainSettings = GrainSettings()
+    bigram: GrainSettings = GrainSettings(bins=8_192, query_length=8, item_length=16)
+    trigram: GrainSettings = GrainSettings(bins=4_096, query_length=24, item_length=40)
+    attribute_bins: int = Field(8_192, ge=1, description="rows shared by attribute values outside the vocabulary")
+    attribute_vocabulary: int = Field(20_000, ge=1)
+    attribute_length: int = Field(8, ge=1, description="brand, shop, price bucket and each category level")
+    price_buckets: int = Field(16, ge=1, description="logarithmic buckets of the price")
+
+
+class ModelSettings(Settings):
+    """Shape of the two towers."""
+
+    dimension: int = Field(128, ge=8, description="of the concatenated vector, all grains together")
+    grains: tuple[Literal["word", "bigram", "trigram", "attribute"], ...] = ("word", "bigram", "trigram", "attribute")
+    fusion: Literal["post", "pre"] = "post"
+    hidden: int = Field(128, ge=0, description="width of each grain's hidden layer; 0 is linear")
+
+
+class StageSettings(Settings):
+    """One stage of the funnel, weakest first in the configuration's list."""
+
+    name: str
+    source: Literal["stream", "impression"] = "impression"
+    evidence: Literal["none", "examined", "clicked", "carted", "ordered"] = "none"
+    per_tuple: int = Field(0, ge=0, description="slots of this stage in a tuple")
+    positive: bool = False
+    margin: float = Field(0.1, ge=0, description="hinge margin to the stage below")
+    weight: float = Field(1.0, ge=0, description="of this stage's positives in the retrieval loss")
+
+
+class ObjectiveSettings(Settings):
+    """The two losses and the title pairs: L = L_retrieval + rank_weight L_rank + title_weight L_title."""
+
+    temperature: float = Field(0.06, gt=0)
+    rank_weight: float = Field(1.0, ge=0)
+    title_weight: float = Field(0.5, ge=0)
+    unclicked_in_retrieval: Literal["exclude", "negative", "positive"] = "exclude"
+    count_correction: bool = Field(True, description="subtract the log expected count of each candidate")
+
+
+class TrainSettings(Settings):
+    """One training run."""
+
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(512, ge=2, description="tuples per batch and process")
+    stream_items: int = Field(1024, ge=1, description="item stream entries per batch")
+    learning_rate: float = Field(0.002, gt=0)
+    warmup_steps: int = Field(50, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    threads: int = Field(2, ge=1, description="torch threads; part of the result's bits")
+    processes: int = Field(1, ge=1, description="ranks, launched by TorchDistributor when more than one")
+    every_days: int = Field(7, ge=1)
+    window_days: int = Field(28, ge=3, description="days of impressions that tuples are built from")
+    validation_queries: int = Field(2_000, ge=1)
+    objective: ObjectiveSettings = ObjectiveSettings()
+
+
+def check_stages(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+    """Refuses a list of stages that cannot be trained on; returns it unchanged otherwise."""
+    names = [s.name for s in stages]
+    if len(set(names)) != len(names):
+        raise ValueError(f"stages: names must differ, got {names}")
+    streams = [s.name for s in stages if s.source == "stream"]
+    if streams != names[:1]:
+        raise ValueError(f"stages: the first, and only the first, must have source 'stream', got {streams}")
+    if not any(s.positive for s in stages):
+        raise ValueError("stages: at least one must be positive")
+    return stages
+
+
+__all__ = [
+    "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
+    "StageSettings", "TrainSettings", "check_stages",
+]

@@ -1,0 +1,32 @@
+"""Per-query metric values, and the release that stands on them."""
+
+from schemas.declare import Check, Column, Dataset
+
+EVALUATION = Dataset(
+    name="evaluation",
+    doc="One value of one metric for one query, system and truth; every aggregate derives from these rows.",
+    columns=(
+        Column("system", "string", False, "mmse, bm25, popularity, oracle"),
+        Column("search", "string", False, "exact or ann"),
+        Column("truth", "string", False, "ordered or clicked"),
+        Column("metric", "string", False, "such as recall@100"),
+        Column("query_key", "string", False, "SHA-256 of query_norm: no text in what people read"),
+        Column("value", "double", False),
+        Column("relevant", "int", False, "relevant items of this query"),
+        Column("query_seen", "boolean", False),
+    ),
+    key=("system", "search", "truth", "metric", "query_key"),
+    checks=(
+        Check("rows", "critical", low=1),
+        Check("value_out_of_range", "critical", high=0),
+    ),
+)
+
+RELEASE = Dataset(
+    name="release",
+    doc="release.json: the model, vocabulary, numbering, embeddings and index that are served together.",
+    checks=(
+        Check("parts_that_disagree", "critical", high=0),
+        Check("ordered_recall_drop", "critical", high=0.1, doc="relative to the release in force"),
+    ),
+)

@@ -1,0 +1,68 @@
+"""Labelled impressions, and how every conversion was attributed."""
+
+from schemas.declare import Check, Column, Dataset, Metric
+
+IMPRESSIONS = Dataset(
+    name="impressions",
+    doc="One item shown for one request, with the furthest stage of the funnel that it reached. `dt` is the day of the search.",
+    columns=(
+        Column("query_id", "string", False),
+        Column("object_id", "string", False),
+        Column("request_ts", "timestamp", False),
+        Column("stage", "string", True, "a configured stage; null where not examined"),
+        Column("position", "int", True, "1-based, absolute over pages"),
+        Column("examined", "boolean", False),
+        Column("implied", "boolean", False, "from the hit list or a conversion, not from an impression event"),
+        Column("attribution_rule", "string", True, "rule that gave the furthest conversion; null where there is none"),
+        Column("examined_ts", "timestamp", True, "earliest event that shows the item was examined"),
+        Column("clicked_ts", "timestamp", True, "first click"),
+        Column("carted_ts", "timestamp", True, "first cart that was not undone"),
+        Column("ordered_ts", "timestamp", True, "first purchase that was not refunded"),
+        Column("event_date", "date", False),
+    ),
+    key=("query_id", "object_id"),
+    metrics=(
+        Metric("unclicked_not_examined", "count_if(stage = 'unclicked' and not examined)"),
+        Metric("conversion_before_search", "count_if(least(clicked_ts, carted_ts, ordered_ts) < request_ts)"),
+        Metric("position_below_one", "count_if(position < 1)"),
+        Metric("ordered", "count_if(stage = 'ordered')"),
+        Metric("carted", "count_if(stage = 'carted')"),
+        Metric("clicked", "count_if(stage = 'clicked')"),
+        Metric("unclicked", "count_if(stage = 'unclicked')"),
+        Metric("implied_share", "avg(cast(implied as double))"),
+        Metric("click_rate", "avg(cast(clicked_ts is not null as double))"),
+    ),
+    checks=(
+        Check("rows", "critical", low=1),
+        Check("unclicked_not_examined", "critical", high=0),
+        Check("conversion_before_search", "critical", high=0),
+        Check("position_below_one", "critical", high=0),
+        Check("clicked", "critical", low=1),
+        Check("ordered", "warning", low=1),
+        Check("click_rate", "warning", low=0.001, high=0.6),
+    ),
+)
+
+ATTRIBUTION_RULES = ("own_query", "session_last_touch", "last_cart", "last_clicked_query", "none")
+
+ATTRIBUTIONS = Dataset(
+    name="attributions",
+    doc="One click, cart or purchase of the label window, with the request it was attributed to, or none.",
+    columns=(
+        Column("event_id", "string", False),
+        Column("ts", "timestamp", False),
+        Column("action", "string", False),
+        Column("object_id", "string", False),
+        Column("rule", "string", False, f"one of {ATTRIBUTION_RULES}"),
+        Column("query_id", "string", True, "null where the rule is none"),
+        Column("undone", "boolean", False, "a refund or removal followed"),
+        Column("event_date", "date", False),
+    ),
+    key=("event_id",),
+    metrics=(
+        Metric("unattributed_share", "avg(cast(rule = 'none' as double))"),
+    ),
+    checks=(
+        Check("unattributed_share", "warning", high=0.3),
+    ),
+)

@@ -1,0 +1,47 @@
+"""What training publishes, and what is computed from it."""
+
+from schemas.declare import Check, Column, Dataset, Metric
+
+MODEL = Dataset(
+    name="model",
+    doc="A trained pair of towers: model.safetensors, model.json (its configuration), vocabulary.json, history.json.",
+    checks=(
+        Check("parameters_not_finite", "critical", high=0),
+        Check("validation_recall", "warning", low=0.05),
+        Check("last_loss", "critical", low=0.0, high=50.0),
+    ),
+)
+
+EMBEDDINGS = Dataset(
+    name="embeddings",
+    doc="One unit-norm vector per available item.",
+    columns=(
+        Column("dense_id", "bigint", False),
+        Column("object_id", "string", False),
+        Column("vector", "binary", False, "float32 (D,): unit norm"),
+    ),
+    key=("dense_id",),
+    packed={"vector": "<f4"},
+    checks=(
+        Check("rows", "critical", low=1),
+        Check("missing_items", "critical", high=0, doc="eligible items without a vector"),
+        Check("not_finite", "critical", high=0),
+        Check("norm_off_one", "critical", high=0, doc="vectors whose norm is outside 1 +- 1e-3"),
+        Check("mean_pairwise_cosine", "critical", high=0.9, doc="of a sample; collapsed towers point one way"),
+        Check("effective_rank", "critical", low=4.0, doc="of a sample"),
+    ),
+)
+
+INDEX = Dataset(
+    name="index",
+    doc="The ANN index: trained.faiss (empty, trained), shard-*.faiss, index.json.",
+    checks=(
+        Check("vectors", "critical", low=1),
+        Check("ids_missing", "critical", high=0),
+        Check("ids_duplicated", "critical", high=0),
+        Check("ids_unknown", "critical", high=0),
+        Check("self_recall_at_1", "critical", low=0.99),
+        Check("recall_at_10_vs_exact", "critical", low=0.8),
+        Check("empty_lists_share", "warning", high=0.2),
+    ),
+)

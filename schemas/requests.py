@@ -1,0 +1,39 @@
+"""Search requests: one row per query id and arrival day, whatever the raw format was."""
+
+from schemas.declare import Check, Column, Dataset, Metric
+
+REQUESTS = Dataset(
+    name="requests",
+    doc="One search request as the shop answered it. `dt` is the arrival day; `event_date` the day of the search.",
+    columns=(
+        Column("query_id", "string", False, "given by the log; joins requests with events"),
+        Column("ts", "timestamp", False, "time of the search, UTC"),
+        Column("query_text", "string", False, "as typed, scrubbed of e-mail, phone and card patterns"),
+        Column("query_norm", "string", False, "mmse_model.text.normalise(query_text)"),
+        Column("session_id", "string"),
+        Column("client_id", "string"),
+        Column("user_key", "string", True, "HMAC-SHA256 of the user id, hex"),
+        Column("key_id", "string", True, "which key made user_key"),
+        Column("locale", "string"),
+        Column("page", "int", True, "1-based"),
+        Column("page_size", "int"),
+        Column("filters", "array<string>", True, "sorted 'name=value' chosen by the user"),
+        Column("sort", "string", True, "order chosen by the user; null is the shop's own ranking"),
+        Column("hit_ids", "array<string>", True, "object ids in the order shown"),
+        Column("sources", "int", False, "raw query documents merged into this row"),
+        Column("event_date", "date", False),
+    ),
+    key=("query_id",),
+    metrics=(
+        Metric("empty_query_share", "avg(cast(query_norm = '' as double))"),
+        Metric("no_hits_share", "avg(cast(coalesce(size(hit_ids), 0) <= 0 as double))"),
+        Metric("mean_query_chars", "avg(length(query_norm))"),
+        Metric("hours_covered", "count(distinct hour(ts))"),
+    ),
+    checks=(
+        Check("rows", "critical", low=1),
+        Check("empty_query_share", "critical", high=0.05),
+        Check("no_hits_share", "warning", high=0.5),
+        Check("hours_covered", "warning", low=20),
+    ),
+)

@@ -1,0 +1,63 @@
+"""Training tuples and the item stream: fixed shapes, packed into binary columns.
+
+A packed column holds one flat little-endian numpy array per row. Its shape is written in
+the manifest (`facts.shapes`), because it follows from the configuration.
+"""
+
+from schemas.declare import Check, Column, Dataset, Metric
+
+SPLITS = ("train", "validation", "test")
+
+TUPLES = Dataset(
+    name="tuples",
+    doc="One search request with at least one positive: query grains, the items of each stage, masks for the loss.",
+    columns=(
+        Column("query_id", "string", False),
+        Column("ts", "timestamp", False, "time of the search, UTC"),
+        Column("query_norm", "string", False),
+        Column("split", "string", False, f"one of {SPLITS}"),
+        Column("query", "binary", False, "int32 (Q,): query grain ids, 0 is padding"),
+        Column("dense_ids", "binary", False, "int64 (S,): items by stage slot, -1 is empty"),
+        Column("items", "binary", False, "int32 (S, I): item grain ids, 0 is padding"),
+        Column("shares", "binary", False, "float32 (S, 2): share among in-batch positives, stream probability"),
+        Column("known_positives", "binary", False, "int64 (P,): positives of the same query_norm, -1 is empty"),
+        Column("last_event_ts", "timestamp", False, "latest event that any label of this row rests on"),
+        Column("query_seen", "boolean", False, "query_norm occurs among the training requests"),
+    ),
+    key=("query_id",),
+    packed={"query": "<i4", "dense_ids": "<i8", "items": "<i4", "shares": "<f4", "known_positives": "<i8"},
+    metrics=(
+        Metric("train_rows", "count_if(split = 'train')"),
+        Metric("validation_rows", "count_if(split = 'validation')"),
+        Metric("test_rows", "count_if(split = 'test')"),
+    ),
+    checks=(
+        Check("train_rows", "critical", low=1),
+        Check("validation_rows", "critical", low=1),
+        Check("train_events_after_cut", "critical", high=0),
+        Check("sessions_on_both_sides", "critical", high=0),
+    ),
+)
+
+ITEM_STREAM = Dataset(
+    name="item_stream",
+    doc="A shuffled sample of the catalogue drawn from the configured proposal; random items and title pairs come from it.",
+    columns=(
+        Column("dense_id", "bigint", False),
+        Column("copy", "int", False, "0-based draw of this item"),
+        Column("item", "binary", False, "int32 (I,): item grain ids"),
+        Column("title_query", "binary", False, "int32 (Q,): a span or subset of the title as a pseudo-query"),
+        Column("share", "float", False, "share among in-batch positives"),
+        Column("probability", "float", False, "of being one stream draw"),
+    ),
+    key=("dense_id", "copy"),
+    packed={"item": "<i4", "title_query": "<i4"},
+    metrics=(
+        Metric("distinct_items", "approx_count_distinct(dense_id)"),
+        Metric("probability_not_positive", "count_if(probability <= 0)"),
+    ),
+    checks=(
+        Check("rows", "critical", low=1),
+        Check("probability_not_positive", "critical", high=0),
+    ),
+)
