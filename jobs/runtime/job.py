@@ -127,15 +127,17 @@ class JobContext:
     def write(
         self, dataset: str, frame: DataFrame, dt: str | None = None, *, facts: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None, options: Mapping[str, str] | None = None,
+        split_by: str | None = None,
     ) -> Manifest:
         """Writes rows as the run of one day and reads them back. Not visible before the commit.
 
         `facts` go into the manifest as they are; `metrics` join the profile that the
-        audit sees; `options` are Parquet writer options.
+        audit sees; `options` are Parquet writer options; `split_by` names a column whose
+        values get files of their own, below `part=VALUE/`.
         """
         day = dt or self.dt
         folder = self._new_folder(dataset, day)
-        store.write_rows(folder, store.check_columns(frame, DATASETS[dataset]), options or {})
+        store.write_rows(folder, store.check_columns(frame, DATASETS[dataset]), options or {}, split_by)
         return self._describe_rows(dataset, day, folder, facts, metrics)
 
     def write_days(

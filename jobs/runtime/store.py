@@ -37,9 +37,15 @@ def check_columns(frame: DataFrame, dataset: Dataset) -> DataFrame:
     return frame.select(*dataset.column_names)
 
 
-def write_rows(folder: Path, frame: DataFrame, options: Mapping[str, str]) -> None:
-    """Writes Parquet into a folder that must not exist."""
-    frame.write.mode("errorifexists").options(**options).parquet(str(folder))
+def write_rows(folder: Path, frame: DataFrame, options: Mapping[str, str], split_by: str | None = None) -> None:
+    """Writes Parquet into a folder that must not exist; `split_by` puts each value of a column below `part=VALUE/`."""
+    from pyspark.sql import functions as F
+
+    if split_by is None:
+        frame.write.mode("errorifexists").options(**options).parquet(str(folder))
+    else:
+        parts = frame.withColumn("part", F.col(split_by))
+        parts.write.mode("errorifexists").partitionBy("part").options(**options).parquet(str(folder))
 
 
 def write_rows_by_day(
