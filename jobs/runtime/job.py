@@ -53,6 +53,8 @@ class JobContext:
     allow_empty: bool = False
     inputs: dict[Key, str] = field(default_factory=dict)
     outputs: dict[Key, Manifest] = field(default_factory=dict)
+    committed: Entry | None = None
+    """The entry that published this run's outputs; None before the commit, or where there was nothing to publish."""
     rows_in: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
     """One-line figures for the summary, such as {"bots": 12}."""
@@ -224,10 +226,11 @@ def run_job(
     job.run(context)
     audit_outputs(context)
     outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
-    committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs) if outputs else None
+    if outputs:
+        context.committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs)
     seconds = time.monotonic() - started
     log("committed", job=job.name, dt=context.dt, run_id=context.run_id, seconds=round(seconds, 2),
-        entry=committed.number if committed else None, rows_in=context.rows_in, rows_out=context.rows_out)
+        entry=context.committed.number if context.committed else None, rows_in=context.rows_in, rows_out=context.rows_out)
     notes = ", ".join(f"{key} {value}" for key, value in context.notes.items())
     say(f"{job.name:<20} {context.dt}  rows in {context.rows_in:>9,}  rows out {context.rows_out:>9,}  {seconds:6.1f} s"
         + (f"  {notes}" if notes else ""))

@@ -1,0 +1,46 @@
+# mmse: `make` alone prints this help.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+AIRFLOW_PYTHON ?= $(PYTHON)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format airflow-env clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: .venv/.installed ## virtual environment with the pinned packages; Java 17 where it is missing
+
+.venv/.installed: setup.py scripts/ensure_java.sh scripts/check_python.py
+	@bash scripts/ensure_java.sh
+	@$(PYTHON) scripts/check_python.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the pinned packages (about 2 GB, a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+demo: setup ## the whole pipeline on generated data, a summary and a report
+	@$(BIN)/mmse demo
+
+test: setup ## the tests that need no cluster and less than a minute each
+	@$(BIN)/python -m pytest
+
+test-slow: setup ## standalone cluster, killed jobs, two ranks
+	@$(BIN)/python -m pytest -m slow
+
+lint: setup ## style, without changing anything
+	@$(BIN)/ruff check .
+
+format: setup ## mend what style can mend by itself
+	@$(BIN)/ruff check --fix .
+
+airflow-env: .venv-airflow/.installed ## an environment of its own for Airflow
+
+.venv-airflow/.installed: airflow_dags/requirements.txt
+	@$(AIRFLOW_PYTHON) -m venv .venv-airflow
+	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check -r airflow_dags/requirements.txt
+	@touch $@
+
+clean: ## remove generated data and environments
+	@rm -rf build .venv .venv-airflow .pytest_cache .hypothesis .ruff_cache

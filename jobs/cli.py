@@ -1,0 +1,182 @@
+"""The `mmse` command.
+
+    mmse demo
+    mmse run --config conf/demo.yaml --date 2026-01-08 --from build_tuples
+    mmse search "usb c charger" -k 10
+    mmse status
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, load_job, run_span, span
+from jobs.runtime.config import Config, load_config
+from jobs.runtime.logs import say, set_up_logs
+from jobs.runtime.main import EPILOG, add_run_arguments, guarded, main as job_main, parse_day
+from jobs.runtime.snapshots import SnapshotLog
+
+DEMO_CONFIG = "conf/demo.yaml"
+DEMO_DATE = "2026-01-08"
+DEMO_QUERY = "usb c charger"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the `mmse` command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in JOB_NAMES:
+        name = arguments[0]
+        return guarded(lambda: job_main(load_job(name), arguments[1:]), name)
+    parsed = build_parser().parse_args(arguments)
+    return guarded(lambda: parsed.action(parsed), f"mmse {parsed.command}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All subcommands but the eleven jobs, which have parsers of their own (`mmse JOB --help`)."""
+    parser = argparse.ArgumentParser(
+        prog="mmse", description="Raw search logs in, a query encoder and a searchable ANN index out.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="one job alone: mmse JOB --config FILE --date DAY, where JOB is one of\n  "
+        + "\n  ".join(JOB_NAMES) + "\n\nexamples:" + (__doc__ or "").split("command.")[1] + "\n" + EPILOG,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_demo(commands)
+    _add_search(commands)
+    for name, action, text in (
+        ("status", status, "what is published, when, by which run"),
+        ("gc", collect, "remove runs that no kept entry of the snapshot log names"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        _add_config(command)
+        command.set_defaults(action=action)
+    command = commands.add_parser("report", help="build the report page of a date and print its path")
+    _add_config(command)
+    command.add_argument("--date", required=True, help="YYYY-MM-DD")
+    command.set_defaults(action=report)
+    return parser
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", default=DEMO_CONFIG, help=f"YAML file (default: {DEMO_CONFIG})")
+    command.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one key")
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "run", help="run a span of the jobs in one process with one Spark session",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
+    )
+    add_run_arguments(command)
+    command.add_argument("--from", dest="first", default=FIRST_OF_A_SHOP, metavar="JOB", help="default: %(default)s")
+    command.add_argument("--to", dest="last", default=JOB_NAMES[-1], metavar="JOB", help="default: %(default)s")
+    command.set_defaults(action=run)
+
+
+def _add_demo(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("demo", help="all eleven jobs on a simulated market, then a search and a report")
+    _add_config(command)
+    command.add_argument("--date", default=DEMO_DATE, help="default: %(default)s")
+    command.add_argument("--log-file", help="where the structured log goes (default: <reports>/demo.log)")
+    command.set_defaults(action=demo)
+
+
+def _add_search(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("search", help="search the released index")
+    command.add_argument("query", help='such as "usb c charger"')
+    command.add_argument("-k", type=int, default=10, help="hits to print (default: %(default)s)")
+    _add_config(command)
+    command.set_defaults(action=search)
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    return load_config(arguments.config, arguments.set)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """`mmse run`: a span of jobs, then the report page where the span ends in a release."""
+    set_up_logs(arguments.log_file)
+    config = _config(arguments)
+    day = parse_day(arguments.date)
+    names = span(arguments.first, arguments.last)
+    entry = SnapshotLog(config.paths.warehouse).entry(arguments.entry) if arguments.entry else None
+    started = time.monotonic()
+    done = run_span(names, config, day, entry=entry, allow_empty=arguments.allow_empty)
+    say(f"{len(done)} jobs in {time.monotonic() - started:.1f} s")
+    _print_report(config, day)
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """`mmse demo`: the whole pipeline on generated data, one search, and where to look next."""
+    from jobs.ingest.privacy import ensure_user_key
+
+    config = _config(arguments)
+    day = parse_day(arguments.date)
+    log_file = arguments.log_file or str(Path(config.paths.reports) / "demo.log")
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    set_up_logs(log_file)
+    ensure_user_key(Path(config.ingest.user_key_file))
+    say(f"mmse demo: {config.market.items:,} items, {config.market.requests:,} requests, "
+        f"{config.market.days} days to {day} (log: {log_file})")
+    started = time.monotonic()
+    done = run_span(JOB_NAMES, config, day)
+    say(f"{len(done)} jobs in {time.monotonic() - started:.1f} s\n")
+    _print_hits(config, DEMO_QUERY, 5)
+    _print_report(config, day)
+    say(f'next: .venv/bin/mmse search "{DEMO_QUERY}" -k 10 | .venv/bin/mmse status')
+    return 0
+
+
+def search(arguments: argparse.Namespace) -> int:
+    """`mmse search`: hits of the released index with titles and scores."""
+    _print_hits(_config(arguments), arguments.query, arguments.k)
+    return 0
+
+
+def _print_hits(config: Config, query: str, k: int) -> None:
+    from jobs.release_reader import search_release
+
+    say(f'search "{query}"')
+    for hit in search_release(config, query, k):
+        price = "" if hit.price is None else f"{hit.price:10.2f}"
+        say(f"{hit.rank:3d}  {hit.score:6.3f}  {hit.object_id:<12} {price}  {hit.title}")
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """`mmse status`: what the newest entry of the snapshot log names."""
+    from jobs.report.status import status_lines
+
+    for line in status_lines(_config(arguments)):
+        say(line)
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """`mmse report`: builds the page of a date from what is published."""
+    _print_report(_config(arguments), parse_day(arguments.date))
+    return 0
+
+
+def _print_report(config: Config, day: date) -> None:
+    from jobs.report.page import build_report
+
+    say(f"report: {build_report(config, day)}")
+
+
+def collect(arguments: argparse.Namespace) -> int:
+    """`mmse gc`: removes runs that nothing kept refers to."""
+    from jobs.runtime.gc import collect_garbage
+
+    config = _config(arguments)
+    removed = collect_garbage(config.paths.warehouse, config.snapshots)
+    say(f"gc: removed {len(removed)} runs, {sum(size for _, size in removed) / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Removes runs that no kept entry of the snapshot log names."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from jobs.runtime.sections import SnapshotSettings
+from jobs.runtime.snapshots import Key, SnapshotLog
+
+Run = tuple[str, str, str]
+"""(dataset, dt, run id)"""
+
+
+def kept_runs(log: SnapshotLog, keep_entries: int) -> set[Run]:
+    """Every run that one of the newest `keep_entries` entries names."""
+    kept: set[Run] = set()
+    for number in log.numbers()[-keep_entries:]:
+        kept |= {(dataset, dt, run) for (dataset, dt), run in log.entry(number).snapshots.items()}
+    return kept
+
+
+def collect_garbage(
+    warehouse: str | Path, settings: SnapshotSettings, now: float | None = None
+) -> list[tuple[Path, int]]:
+    """Deletes unnamed runs and abandoned staging folders older than the grace period.
+
+    The grace period protects readers that still hold an older entry and runs under way.
+    `now` is a POSIX time in seconds (default: the clock). Returns (folder, bytes) removed.
+    """
+    root = Path(warehouse)
+    kept = kept_runs(SnapshotLog(root), settings.keep_entries)
+    limit = (time.time() if now is None else now) - settings.grace_hours * 3600
+    removed = []
+    for folder in sorted([*root.glob("*/dt=*/run=*"), *root.glob("*/_staging-*")]):
+        if _identity(folder) in kept or folder.stat().st_mtime > limit:
+            continue
+        removed.append((folder, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())))
+        shutil.rmtree(folder)
+    return removed
+
+
+def _identity(folder: Path) -> Run | Key:
+    if folder.name.startswith("_staging-"):
+        return (folder.parent.name, folder.name)
+    return (folder.parents[1].name, folder.parent.name.removeprefix("dt="), folder.name.removeprefix("run="))
