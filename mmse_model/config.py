@@ -23,16 +23,23 @@ class GrainSettings(Settings):
     item_length: int = Field(16, ge=1, description="ids kept per item title")
 
 
+class AttributeSettings(Settings):
+    """Sizes of the attribute grain: brand, shop, price bucket and category levels of an item."""
+
+    vocabulary: int = Field(20_000, ge=1, description="most frequent attribute values with a row of their own")
+    min_count: int = Field(1, ge=1, description="rarer values go to the hash bins")
+    bins: int = Field(8_192, ge=1, description="rows shared by all other values")
+    item_length: int = Field(8, ge=4, description="brand, shop, price bucket and the deepest category levels")
+    price_buckets: int = Field(16, ge=2, description="buckets of the price: below 1, then one per doubling, the last open")
+
+
 class GrainsSettings(Settings):
     """The grains of text and attributes."""
 
     word: GrainSettings = GrainSettings()
     bigram: GrainSettings = GrainSettings(bins=8_192, query_length=8, item_length=16)
     trigram: GrainSettings = GrainSettings(bins=4_096, query_length=24, item_length=40)
-    attribute_bins: int = Field(8_192, ge=1, description="rows shared by attribute values outside the vocabulary")
-    attribute_vocabulary: int = Field(20_000, ge=1)
-    attribute_length: int = Field(8, ge=1, description="brand, shop, price bucket and each category level")
-    price_buckets: int = Field(16, ge=1, description="logarithmic buckets of the price")
+    attribute: AttributeSettings = AttributeSettings()
 
 
 class ModelSettings(Settings):
@@ -98,6 +105,6 @@ def check_stages(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]
 
 
 __all__ = [
-    "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
+    "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
     "StageSettings", "TrainSettings", "check_stages",
 ]
