@@ -4,7 +4,7 @@ AIRFLOW_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format airflow-env clean
+.PHONY: help setup demo test test-slow lint format package airflow-env clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ lint: setup ## style, without changing anything
 
 format: setup ## mend what style can mend by itself
 	@$(BIN)/ruff check --fix .
+
+package: setup ## build/mmse.zip for spark-submit --py-files
+	@$(BIN)/python scripts/package.py build/mmse.zip
 
 airflow-env: .venv-airflow/.installed ## an environment of its own for Airflow
 
