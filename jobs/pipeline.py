@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.runtime.config import Config
 from jobs.runtime.errors import ConfigError
@@ -65,20 +65,8 @@ def run_span(
         return start_session(config, "run")
 
     done: list[JobContext] = []
-    try:
-        for name in names:
-            context = run_job(load_job(name), config, day, session, entry=entry, allow_empty=allow_empty)
-            entry = context.committed or context.entry
-            done.append(context)
-    finally:
-        if session.cache_info().currsize:
-            _stop(session())
+    for name in names:
+        context = run_job(load_job(name), config, day, session, entry=entry, allow_empty=allow_empty)
+        entry = context.committed or context.entry
+        done.append(context)
     return done
-
-
-def _stop(spark: Any) -> None:
-    """Stops the session, and with it the JVM's workers; a dead JVM has nothing left to stop."""
-    try:
-        spark.stop()
-    except ConnectionError:
-        return
