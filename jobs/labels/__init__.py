@@ -1,0 +1,1 @@
+"""From requests and events to labelled impressions: merge, attribution, examination, stages."""

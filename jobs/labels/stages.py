@@ -1,0 +1,101 @@
+"""Stages as of a moment: what the evidence columns of `impressions` said just before a cut.
+
+A stage is reached by the event its evidence names or by a stronger one (a purchase implies a click),
+and a purchase or cart that was undone still shows that the item was chosen: it counts as a click.
+Attribution and examination look only backwards in time, so that `stage_column(stages, cut)` on today's
+rows equals the stage column of a log that ends at the cut (a property test holds this).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from mmse_model.config import StageSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+COLUMNS = (
+    "request_ts", "user_refined", "examined_ts", "clicked_ts", "carted_ts", "ordered_ts", "undone_carts", "undone_orders",
+)
+"""The columns of `impressions` that both functions read."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def stage_column(stages: Iterable[StageSettings], cut: datetime | None = None) -> Column:
+    """Name of the furthest configured stage reached by events strictly before `cut`; null where none is.
+
+    Args:
+        stages: The configured stages, weakest first; those with source "stream" are never reached.
+        cut: A moment (naive ones are UTC); None takes everything known into account.
+
+    Returns:
+        A string Column over the columns `COLUMNS` of `impressions`.
+    """
+    name = F.lit(None).cast("string")
+    for stage in _impression_stages(stages):
+        name = F.when(_evidence_ts(stage.evidence, cut).isNotNull(), F.lit(stage.name)).otherwise(name)
+    return name
+
+
+def last_event_ts_column(stages: Iterable[StageSettings], cut: datetime | None = None) -> Column:
+    """Timestamp (UTC) of the event that `stage_column(stages, cut)` rests on; null where there is no stage.
+
+    It is always before `cut`: its maximum over the training rows is what the guard against leaks compares.
+    """
+    ts = F.lit(None).cast("timestamp")
+    for stage in _impression_stages(stages):
+        evidence = _evidence_ts(stage.evidence, cut)
+        ts = F.when(evidence.isNotNull(), evidence).otherwise(ts)
+    return ts
+
+
+def _impression_stages(stages: Iterable[StageSettings]) -> list[StageSettings]:
+    return [s for s in stages if s.source == "impression"]
+
+
+def _evidence_ts(evidence: str, cut: datetime | None) -> Column:
+    """First moment before the cut at which this evidence, or a stronger one, held; null where it does not."""
+    ordered = _earliest(_before(F.col("ordered_ts"), cut), _undone_later("undone_orders", cut))
+    carted = _earliest(_before(F.col("carted_ts"), cut), _undone_later("undone_carts", cut), ordered)
+    chosen = [F.col("clicked_ts"), F.get(F.col("undone_carts"), F.lit(0)), F.get(F.col("undone_orders"), F.lit(0))]
+    clicked = _earliest(*(_before(c, cut) for c in chosen), carted)
+    examined = F.when(~F.col("user_refined"), _before(F.col("examined_ts"), cut))
+    return {
+        "none": _before(F.col("request_ts"), cut),
+        "examined": _earliest(examined, clicked),
+        "clicked": clicked,
+        "carted": carted,
+        "ordered": ordered,
+    }[evidence]
+
+
+def _undone_later(pairs: str, cut: datetime | None) -> Column:
+    """First event of `pairs` (done, undone, done, undone, ...) that stood at the cut: its undoing came later."""
+    if cut is None:
+        return F.lit(None).cast("timestamp")
+    column, moment = F.col(pairs), _moment(cut)
+    standing = F.filter(
+        column, lambda ts, i: (i % 2 == 0) & (ts < moment) & (F.get(column, i + 1) >= moment)
+    )
+    return F.get(standing, F.lit(0))
+
+
+def _before(ts: Column, cut: datetime | None) -> Column:
+    return ts if cut is None else F.when(ts < _moment(cut), ts)
+
+
+def _earliest(*candidates: Column) -> Column:
+    """The smallest that is not null (`least` skips nulls)."""
+    return F.least(*candidates)
+
+
+def _moment(cut: datetime) -> Column:
+    """A timestamp literal through microseconds since 1970: no session time zone can shift it."""
+    aware = cut if cut.tzinfo else cut.replace(tzinfo=timezone.utc)
+    return F.timestamp_micros(F.lit((aware - EPOCH) // timedelta(microseconds=1)))
