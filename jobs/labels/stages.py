@@ -37,10 +37,10 @@ def stage_column(stages: Iterable[StageSettings], cut: datetime | None = None) -
     Returns:
         A string Column over the columns `COLUMNS` of `impressions`.
     """
-    name = F.lit(None).cast("string")
-    for stage in _impression_stages(stages):
-        name = F.when(_evidence_ts(stage.evidence, cut).isNotNull(), F.lit(stage.name)).otherwise(name)
-    return name
+    furthest_first = [
+        F.when(_evidence_ts(stage.evidence, cut).isNotNull(), F.lit(stage.name)) for stage in _furthest_first(stages)
+    ]
+    return F.coalesce(*furthest_first, F.lit(None).cast("string")).alias("stage")
 
 
 def last_event_ts_column(stages: Iterable[StageSettings], cut: datetime | None = None) -> Column:
@@ -48,15 +48,13 @@ def last_event_ts_column(stages: Iterable[StageSettings], cut: datetime | None =
 
     It is always before `cut`: its maximum over the training rows is what the guard against leaks compares.
     """
-    ts = F.lit(None).cast("timestamp")
-    for stage in _impression_stages(stages):
-        evidence = _evidence_ts(stage.evidence, cut)
-        ts = F.when(evidence.isNotNull(), evidence).otherwise(ts)
-    return ts
+    furthest_first = [_evidence_ts(stage.evidence, cut) for stage in _furthest_first(stages)]
+    return F.coalesce(*furthest_first, F.lit(None).cast("timestamp")).alias("last_event_ts")
 
 
-def _impression_stages(stages: Iterable[StageSettings]) -> list[StageSettings]:
-    return [s for s in stages if s.source == "impression"]
+def _furthest_first(stages: Iterable[StageSettings]) -> list[StageSettings]:
+    """The stages that an impression can reach, furthest first."""
+    return [s for s in reversed(list(stages)) if s.source == "impression"]
 
 
 def _evidence_ts(evidence: str, cut: datetime | None) -> Column:
