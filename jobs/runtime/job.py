@@ -22,6 +22,7 @@ from jobs.runtime.errors import InputError
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.session import start_session
 from jobs.runtime.snapshots import Entry, Key, SnapshotLog
+from jobs.runtime.verdict import RunVerdict
 from jobs.runtime.version import code_version
 from schemas import DATASETS
 
@@ -53,6 +54,9 @@ class JobContext:
     allow_empty: bool = False
     inputs: dict[Key, str] = field(default_factory=dict)
     outputs: dict[Key, Manifest] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    audited: list[RunVerdict] = field(default_factory=list)
+    """What the audit found, one verdict per output; empty before the audit."""
     committed: Entry | None = None
     """The entry that published this run's outputs; None before the commit, or where there was nothing to publish."""
     rows_in: int = 0
@@ -213,22 +217,25 @@ def run_job(
 
     Raises what the job raises, Blocked where an audit stops it, Fenced where a rival was faster.
     """
-    from jobs.runtime.audit import audit_outputs
+    from jobs.runtime.audit import audit_outputs, record_failure
     from jobs.runtime.logs import log, say
 
-    started = time.monotonic()
     snapshots = SnapshotLog(config.paths.warehouse)
     context = JobContext(
         job=job, config=config, date=day, entry=entry or snapshots.head(), run_id=new_run_id(),
         session=session or (lambda: start_session(config, job.name)), allow_empty=allow_empty,
     )
     log("started", job=job.name, dt=context.dt, run_id=context.run_id, base_entry=context.entry.number)
-    job.run(context)
-    audit_outputs(context)
-    outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
-    if outputs:
-        context.committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs)
-    seconds = time.monotonic() - started
+    try:
+        job.run(context)
+        audit_outputs(context)
+        outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
+        if outputs:
+            context.committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs)
+    except Exception as error:
+        record_failure(context, error)
+        raise
+    seconds = time.monotonic() - context.started
     log("committed", job=job.name, dt=context.dt, run_id=context.run_id, seconds=round(seconds, 2),
         entry=context.committed.number if context.committed else None, rows_in=context.rows_in, rows_out=context.rows_out)
     notes = ", ".join(f"{key} {value}" for key, value in context.notes.items())

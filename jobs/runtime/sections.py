@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from jobs.runtime.checks import refuse_unknown
 from mmse_model.config import Settings
 
 
@@ -93,12 +94,33 @@ class IndexSettings(Settings):
     probes: int = Field(16, ge=1)
 
 
+class LexicalSettings(Settings):
+    """The BM25 baseline."""
+
+    fields: tuple[Literal["title", "brand", "category_path", "shop"], ...] = Field(
+        ("title", "brand", "category_path"), min_length=1, description="texts of an item that are indexed as one document"
+    )
+    k1: float = Field(1.2, ge=0, description="saturation of the term frequency")
+    b: float = Field(0.75, ge=0, le=1, description="share of length normalisation")
+    max_items: int = Field(2_000_000, ge=1, description="a larger catalogue leaves BM25 out: it is held in memory")
+
+
 class EvaluateSettings(Settings):
     """Offline recall."""
 
-    ks: tuple[int, ...] = (10, 50, 100, 200, 500)
-    max_queries: int = Field(5_000, ge=1)
-    bootstrap: int = Field(1_000, ge=100)
+    ks: tuple[int, ...] = Field((10, 50, 100, 200, 500), min_length=1, description="cutoffs of recall@k")
+    max_queries: int = Field(5_000, ge=1, description="distinct queries judged, chosen by hash")
+    max_relevant: int = Field(1_000, ge=1, description="items with a conversion kept per query, chosen by hash")
+    block_items: int = Field(65_536, ge=1, description="item vectors in memory at a time")
+    bootstrap: int = Field(1_000, ge=100, description="resamples of the queries")
+    bm25: LexicalSettings = LexicalSettings()
+
+    @field_validator("ks")
+    @classmethod
+    def _ascending(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
+        if list(ks) != sorted({k for k in ks if k > 0}):
+            raise ValueError(f"expected cutoffs of 1 or more in ascending order, got {list(ks)}")
+        return ks
 
 
 class ReleaseSettings(Settings):
@@ -108,7 +130,7 @@ class ReleaseSettings(Settings):
 
 
 class AuditBounds(Settings):
-    """Bounds that replace those declared in schemas/ for one metric."""
+    """Bounds of one check; null leaves that side open."""
 
     low: float | None = None
     high: float | None = None
@@ -118,8 +140,15 @@ class AuditSettings(Settings):
     """Data-quality gates."""
 
     bounds: dict[str, AuditBounds] = Field(
-        default_factory=dict, description="'<dataset>.<metric>.<severity>' -> bounds in place of the declared ones"
+        default_factory=dict,
+        description="'<dataset>.<metric>.<severity>' -> both bounds, in place of those declared in schemas/",
     )
+
+    @field_validator("bounds")
+    @classmethod
+    def _known_checks(cls, bounds: dict[str, AuditBounds]) -> dict[str, AuditBounds]:
+        refuse_unknown(bounds)
+        return bounds
 
 
 class SnapshotSettings(Settings):

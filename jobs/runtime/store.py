@@ -51,10 +51,13 @@ def write_rows(folder: Path, frame: DataFrame, options: Mapping[str, str], split
 def write_rows_by_day(
     staging: Path, frame: DataFrame, day_column: str, folders: Mapping[str, Path], options: Mapping[str, str]
 ) -> None:
-    """Writes one frame once, split by day, and moves each day to its run folder; a day without rows gets an empty one."""
+    """Writes one frame once, split by day, and moves each day to its run folder; a day without rows gets an empty one.
+
+    `day_column` is not written: the files hold the other columns.
+    """
     from pyspark.sql import functions as F
 
-    days = frame.withColumn("dt", F.date_format(day_column, "yyyy-MM-dd"))
+    days = frame.withColumn("dt", F.date_format(day_column, "yyyy-MM-dd")).drop(day_column)
     days.write.mode("errorifexists").partitionBy("dt").options(**options).parquet(str(staging))
     written = {p.name.removeprefix("dt="): p for p in staging.glob("dt=*")}
     unexpected = sorted(set(written) - set(folders))

@@ -1,0 +1,1 @@
+"""What people read: the report page, Data Docs, the status lines."""
