@@ -48,6 +48,7 @@ def test_the_tasks_are_the_jobs_of_a_shop_in_the_order_of_the_pipeline(dag: dict
 
 
 def test_every_task_submits_its_job_for_the_day_that_has_just_ended(dag: dict) -> None:
+    assert set(dag["arguments"]) == set(JOB_NAMES) - {"simulate_market"}
     for name, arguments in dag["arguments"].items():
         assert dag["applications"][name].endswith(f"jobs/{name}.py")
         assert (ROOT / "jobs" / f"{name}.py").is_file()
