@@ -133,18 +133,19 @@ class JobContext:
     def write(
         self, dataset: str, frame: DataFrame, dt: str | None = None, *, facts: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None, options: Mapping[str, str] | None = None,
-        split_by: str | None = None,
+        split_by: str | None = None, measure: Callable[[DataFrame], Mapping[str, float]] | None = None,
     ) -> Manifest:
         """Writes rows as the run of one day and reads them back. Not visible before the commit.
 
         `facts` go into the manifest as they are; `metrics` join the profile that the
-        audit sees; `options` are Parquet writer options; `split_by` names a column whose
+        audit sees, and so do the figures that `measure` takes from the committed rows;
+        `options` are Parquet writer options; `split_by` names a column whose
         values get files of their own, below `part=VALUE/`.
         """
         day = dt or self.dt
         folder = self._new_folder(dataset, day)
         store.write_rows(folder, store.check_columns(frame, DATASETS[dataset]), options or {}, split_by)
-        return self._describe_rows(dataset, day, folder, facts, metrics)
+        return self._describe_rows(dataset, day, folder, facts, metrics, measure)
 
     def write_days(
         self, dataset: str, frame: DataFrame, days: Iterable[str], day_column: str, *,
@@ -188,9 +189,12 @@ class JobContext:
         return sum(m.rows for m in self.outputs.values())
 
     def _describe_rows(
-        self, dataset: str, day: str, folder: Path, facts: Mapping[str, Any] | None, metrics: Mapping[str, float] | None
+        self, dataset: str, day: str, folder: Path, facts: Mapping[str, Any] | None,
+        metrics: Mapping[str, float] | None, measure: Callable[[DataFrame], Mapping[str, float]] | None = None,
     ) -> Manifest:
-        manifest = store.describe_rows(self, DATASETS[dataset], day, folder, dict(facts or {}), dict(metrics or {}))
+        manifest = store.describe_rows(
+            self, DATASETS[dataset], day, folder, dict(facts or {}), dict(metrics or {}), measure
+        )
         self.outputs[dataset, day] = manifest
         return manifest
 

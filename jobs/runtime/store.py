@@ -93,9 +93,10 @@ def read_rows(spark: Any, dataset: Dataset, paths: Iterable[Path]) -> DataFrame:
 
 
 def describe_rows(
-    context: JobContext, dataset: Dataset, dt: str, folder: Path, facts: dict[str, Any], metrics: dict[str, float]
+    context: JobContext, dataset: Dataset, dt: str, folder: Path, facts: dict[str, Any], metrics: dict[str, float],
+    measure: Callable[[DataFrame], Mapping[str, float]] | None = None,
 ) -> Manifest:
-    """Reads the written files back, profiles them and writes the manifest.
+    """Reads the written files back, profiles and measures them and writes the manifest.
 
     Raises InputError where footers and Spark disagree on the number of rows.
     """
@@ -106,6 +107,7 @@ def describe_rows(
     if footers != rows:
         raise InputError(f"{folder}: footers say {footers} rows, Spark reads {rows}")
     content = rows_content_hash(dataset.schema_hash(), rows, total)
+    measured.update(measure(frame) if measure else {})
     return _manifest(context, dataset, dt, folder, rows, files, content, facts, {**measured, **metrics})
 
 
