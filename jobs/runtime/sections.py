@@ -81,17 +81,21 @@ class StreamSettings(Settings):
 class EmbedSettings(Settings):
     """Item embedding."""
 
-    block: int = Field(1_024, ge=1, description="dense ids per fixed block")
+    block: int = Field(1_024, ge=1, description="dense ids per fixed block, encoded in one call")
+    rows_per_file: int = Field(250_000, ge=1, description="vectors per task and file; small catalogues use every core")
 
 
 class IndexSettings(Settings):
     """The ANN index."""
 
-    codec: Literal["flat", "sq8"] = "sq8"
-    lists: int = Field(256, ge=1)
-    train_per_list: int = Field(50, ge=1)
-    shards: int = Field(2, ge=1)
-    probes: int = Field(16, ge=1)
+    codec: Literal["flat", "sq8"] = Field("sq8", description="flat keeps 4 bytes a dimension, sq8 one")
+    lists: int = Field(256, ge=1, description="inverted lists; fewer where a list would get under 39 vectors")
+    train_per_list: int = Field(50, ge=39, description="sampled vectors per list that quantizer and codec train on")
+    shards: int = Field(2, ge=1, description="at least so many, one Spark task each")
+    rows_per_shard: int = Field(1_000_000, ge=1, description="dense ids in one shard at most")
+    probes: int = Field(16, ge=1, description="lists searched per query")
+    memory_mib: int = Field(2_048, ge=64, description="a build that would need more in the driver or a task is refused")
+    verify_queries: int = Field(300, ge=10, description="sampled vectors that are searched again, exactly and by the index")
 
 
 class LexicalSettings(Settings):
