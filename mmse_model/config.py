@@ -30,7 +30,7 @@ class AttributeSettings(Settings):
     min_count: int = Field(1, ge=1, description="rarer values go to the hash bins")
     bins: int = Field(8_192, ge=1, description="rows shared by all other values")
     item_length: int = Field(8, ge=4, description="brand, shop, price bucket and the deepest category levels")
-    price_buckets: int = Field(16, ge=2, description="buckets of the price: below 1, then one per doubling, the last open")
+    price_buckets: int = Field(16, ge=2, description="of the price: below 1, then one per doubling, the last open")
 
 
 class GrainsSettings(Settings):

@@ -1,0 +1,80 @@
+"""Tokens of the attribute grain: `brand=…`, `shop=…`, `price=…`, and `cat=…` for each level of the category."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmse_model.text import normalise
+
+SINGLE = 3
+"""Brand, shop and price have one token each; the rest of a row is for category levels."""
+
+
+@dataclass(frozen=True)
+class AttributeTokens:
+    """The different tokens of a batch of items, and which of them each item has."""
+
+    tokens: list[str]
+    rows: NDArray[np.int64]
+    """(N, length) positions in `tokens`, left-aligned; -1 is empty."""
+
+
+def attribute_tokens(
+    brands: Sequence[str | None], category_paths: Sequence[str | None], shops: Sequence[str | None],
+    prices: Sequence[float | None], length: int, price_buckets: int,
+) -> AttributeTokens:
+    """At most `length` tokens per item; of a deep category the levels next to the item are kept.
+
+    Every different value is spelled out once, however many items share it.
+    """
+    levels = length - SINGLE
+    numbers: dict[str, int] = {}
+    columns = (
+        _column(brands, lambda value: _named("brand", value), 1, numbers),
+        _column(shops, lambda value: _named("shop", value), 1, numbers),
+        _column(price_bucket(prices, price_buckets).tolist(), _price_token, 1, numbers),
+        _column(category_paths, lambda value: category_tokens(value)[-levels:], levels, numbers),
+    )
+    rows = np.concatenate(columns, axis=1)
+    filled_first = np.argsort(rows < 0, axis=1, kind="stable")
+    return AttributeTokens(list(numbers), np.take_along_axis(rows, filled_first, axis=1))
+
+
+def price_bucket(prices: Sequence[float | None], buckets: int) -> NDArray[np.int64]:
+    """(N,) buckets: 0 below 1, then one per doubling, the last open; -1 where the price is absent or not positive."""
+    values = np.asarray(prices, dtype=np.float64).reshape(-1)
+    found = np.searchsorted(2.0 ** np.arange(buckets - 1), values, side="right")
+    return np.where(values > 0, found, -1)
+
+
+def category_tokens(path: Any) -> list[str]:
+    """`A > B` gives `cat=a` and `cat=a > b`: a level is known by all that stands above it."""
+    levels = [level for part in path.split(">") if (level := normalise(part))] if isinstance(path, str) else []
+    return ["cat=" + " > ".join(levels[: n + 1]) for n in range(len(levels))]
+
+
+def _named(name: str, value: Any) -> list[str]:
+    text = normalise(value) if isinstance(value, str) else ""
+    return [f"{name}={text}"] if text else []
+
+
+def _price_token(bucket: int) -> list[str]:
+    return [f"price={bucket}"] if bucket >= 0 else []
+
+
+def _column(
+    values: Sequence[Any], spell: Callable[[Any], list[str]], width: int, numbers: dict[str, int]
+) -> NDArray[np.int64]:
+    """(N, width) token positions of each value; tokens met for the first time are added to `numbers`."""
+    different: dict[Any, int] = {}
+    which = [different.setdefault(value, len(different)) for value in values]
+    table = np.full((len(different), width), -1, np.int64)
+    for row, value in enumerate(different):
+        for column, token in enumerate(spell(value)):
+            table[row, column] = numbers.setdefault(token, len(numbers))
+    return table[which]
