@@ -18,6 +18,7 @@ from jobs.runtime.sections import (
     EvaluateSettings,
     IndexSettings,
     IngestSettings,
+    ItemSettings,
     LabelSettings,
     PathSettings,
     ReleaseSettings,
@@ -52,6 +53,7 @@ class Config(Settings):
     spark: SparkSettings = SparkSettings()
     market: MarketSettings = MarketSettings()
     ingest: IngestSettings = IngestSettings()
+    items: ItemSettings = ItemSettings()
     labels: LabelSettings = LabelSettings()
     stages: tuple[StageSettings, ...] = DEFAULT_STAGES
     grains: GrainsSettings = GrainsSettings()

@@ -44,13 +44,22 @@ class IngestSettings(Settings):
     bots: BotSettings = BotSettings()
 
 
+class ItemSettings(Settings):
+    """The catalogue."""
+
+    max_age_days: int = Field(3, ge=0, description="an older delivery may stand in where the date has none")
+
+
 class LabelSettings(Settings):
     """Impressions and their stages."""
 
-    window_days: int = Field(8, ge=1, description="event days that are labelled, ending at the date")
-    click_window_minutes: int = Field(30, ge=1)
-    order_window_days: int = Field(7, ge=1)
-    examined_below_click: int = Field(1, ge=0, description="positions below the last click that count as examined")
+    window_days: int = Field(11, ge=1, description="event days ending at the date that are labelled where inputs changed")
+    click_window_minutes: int = Field(30, ge=1, description="from a search to a click without query id, same session")
+    order_window_days: int = Field(7, ge=1, description="after a search its label is closed: later events do not count")
+    examined_below_click: int = Field(1, ge=0, description="positions below the deepest click that count as examined")
+    own_rankings: tuple[str, ...] = Field(
+        ("relevance", "best_match"), description="values of sort that mean the shop's own ranking, as no value does"
+    )
 
 
 class VocabularySettings(Settings):
