@@ -1,6 +1,6 @@
 """Per-query metric values, and the release that stands on them."""
 
-from schemas.declare import Check, Column, Dataset
+from schemas.declare import Check, Column, Dataset, Metric
 
 EVALUATION = Dataset(
     name="evaluation",
@@ -9,15 +9,20 @@ EVALUATION = Dataset(
         Column("system", "string", False, "mmse, bm25, popularity, oracle"),
         Column("search", "string", False, "exact or ann"),
         Column("truth", "string", False, "ordered or clicked"),
-        Column("metric", "string", False, "such as recall@100"),
+        Column("metric", "string", False, "a measure of mmse_model.metrics, such as recall@100"),
         Column("query_key", "string", False, "SHA-256 of query_norm: no text in what people read"),
         Column("value", "double", False),
         Column("relevant", "int", False, "relevant items of this query"),
         Column("query_seen", "boolean", False),
     ),
     key=("system", "search", "truth", "metric", "query_key"),
+    metrics=(
+        Metric("value_out_of_range", "count_if(value < 0 or value > 1 or isnan(value))"),
+        Metric("without_relevant_items", "count_if(relevant < 1)"),
+    ),
     checks=(
         Check("rows", "critical", low=1),
+        Check("without_relevant_items", "critical", high=0),
         Check("value_out_of_range", "critical", high=0),
     ),
 )

@@ -1,0 +1,182 @@
+"""evaluate_retrieval: how much of what was ordered and clicked on the test days does each system retrieve?
+
+The unit is a distinct normalised query of the test days, the last `tuples.test_days` that end at the date. Relevant
+to it are the items that were ordered (respectively clicked) after requests with that query on those days, by
+published impressions, that is by human traffic after bot filtering, as far as the items have a vector: the
+catalogue of the evaluation is what can be retrieved, the same for every system. At most `evaluate.max_queries`
+queries with a relevant item are judged, chosen by hash. All systems answer the same queries:
+
+* mmse exact: inner products with every published vector; mmse ann: the published index as it will be served;
+* bm25: the same words in a lexical index; popularity: most ordered before the validation days, whatever the query;
+* oracle: the simulator's hidden order probability of the intents behind the query; a real shop has none.
+
+What a system may know ends where training ends: popularity and the strata count nothing of the validation days.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from jobs.evaluation import relevance, systems
+from jobs.evaluation.comparison import (
+    Run,
+    Values,
+    choose_k,
+    mean_table,
+    measure_runs,
+    paired_differences,
+    published_measures,
+    recall_rows,
+    strata_table,
+    traffic_strata,
+)
+from jobs.evaluation.exact import agreement
+from jobs.evaluation.parts import open_retriever
+from jobs.evaluation.printed import printed
+from jobs.evaluation.questions import TRUTHS, Questions, collect_questions, value_rows
+from jobs.evaluation.relevance import Days
+from jobs.runtime.errors import Blocked
+from jobs.runtime.job import Job, JobContext
+from jobs.runtime.logs import log, say
+from jobs.runtime.main import main
+from mmse_model.metrics import Recall
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The frames that an evaluation rests on.
+
+    `candidates` (dense_id, object_id) can be retrieved; `requests` are those of the test days; `truth` is
+    what they led to; `past` is (query_norm, requests) of training time.
+    """
+
+    days: Days
+    candidates: DataFrame
+    requests: DataFrame
+    truth: DataFrame
+    past: DataFrame
+
+
+def run(context: JobContext) -> None:
+    """Gathers questions, lets every system answer them, publishes the figures."""
+    retriever = open_retriever(context)
+    evidence = gather_evidence(context)
+    settings, seed = context.config.evaluate, context.config.seed
+    chosen = relevance.sample_queries(evidence.truth, seed, settings.max_queries)
+    texts = [row.query_norm for row in chosen.collect()]
+    if not texts and not context.allow_empty:
+        days = ", ".join(evidence.days.test)
+        raise Blocked(f"impressions of {days}: no query led to a click or an order of an item that has a vector")
+    if not texts:
+        return
+    queries = number_queries(context, texts)
+    questions = ask(context, evidence, queries, texts)
+    left_out: systems.LeftOut = {}
+    runs = [
+        *systems.mmse_runs(context, retriever, texts),
+        *systems.bm25_run(context, evidence.candidates, texts, left_out),
+        *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
+        *systems.oracle_run(context, evidence.requests, evidence.candidates, queries, left_out),
+    ]
+    measures = published_measures(settings.ks)
+    values = [measure_runs(truth, questions.judgements[truth], runs, measures) for truth in TRUTHS]
+    facts = {**figures(context, values, strata_of(evidence, questions)), **circumstances(evidence, questions, runs)}
+    publish(context, values, questions, {**facts, "left_out": left_out})
+
+
+def gather_evidence(context: JobContext) -> Evidence:
+    """Reads the test days, which must be published, and as many of the training days as are."""
+    config = context.config
+    days = Days.ending(
+        context.date, config.train.window_days, config.tuples.validation_days, config.tuples.test_days
+    )
+    for day in days.test:
+        context.manifest("requests", day)
+        context.manifest("impressions", day)
+    candidates = context.read("embeddings").select("dense_id", "object_id")
+    requests = context.read_days("requests", days.test)
+    truth = relevance.conversions(requests, context.read_days("impressions", days.test), candidates)
+    past = relevance.query_frequency(context.read_days("requests", days.train), days.cut)
+    return Evidence(days, candidates, requests, truth, past)
+
+
+def number_queries(context: JobContext, texts: list[str]) -> DataFrame:
+    """The chosen queries as a frame (query, query_norm); query is the position in `texts`."""
+    numbers = pa.array(range(len(texts)), pa.int64())
+    return context.spark.createDataFrame(pa.table({"query": numbers, "query_norm": texts}))
+
+
+def ask(context: JobContext, evidence: Evidence, queries: DataFrame, texts: list[str]) -> Questions:
+    """The chosen queries with what is relevant to them and how often training saw them."""
+    relevant = relevance.relevant_items(
+        evidence.truth, queries, context.config.seed, context.config.evaluate.max_relevant
+    )
+    frequency = evidence.past.join(F.broadcast(queries), "query_norm").select("query", "requests")
+    return collect_questions(texts, relevant, frequency)
+
+
+def strata_of(evidence: Evidence, questions: Questions) -> list[str]:
+    """The traffic stratum of every query."""
+    histogram = relevance.frequency_of_frequencies(evidence.past).collect()
+    return traffic_strata(questions.frequency, [(row.requests, row.queries) for row in histogram])
+
+
+def figures(context: JobContext, values: list[Values], strata: list[str]) -> dict[str, Any]:
+    """Every aggregate of the per-query values, for the manifest and the report."""
+    settings, seed = context.config.evaluate, context.config.seed
+    means = [row for v in values for row in mean_table(v, settings.bootstrap, seed)]
+    table = recall_rows(means)
+    ordered = {(row["system"], row["k"]): row["recall"] for row in table if row["truth"] == "ordered"}
+    bm25 = [ordered["bm25", k] for k in settings.ks if ("bm25", k) in ordered]
+    k, rule = choose_k(settings.ks, bm25 or None)
+    return {
+        "k": k, "k_rule": rule, "oracle": ordered.get(("oracle", k)), "table": table,
+        "catalogue": context.manifest("embeddings").rows,
+        "paired": [row for v in values for row in paired_differences(v, k, settings.bootstrap, seed)],
+        "strata": [row for v in values for row in strata_table(v, strata, k, settings.bootstrap, seed)],
+        "means": [row for row in means if not row["metric"].startswith(Recall.name)],
+        "ks": list(settings.ks), "resamples": settings.bootstrap,
+    }
+
+
+def circumstances(evidence: Evidence, questions: Questions, runs: list[Run]) -> dict[str, Any]:
+    """What the figures rest on: days, numbers of queries, conversions outside the catalogue, ANN beside exact."""
+    exact, ann = runs[0].ranked, runs[1].ranked
+    depths = [k for k in (10, 100, exact.shape[1]) if k <= exact.shape[1]]
+    answered = {truth: int((j.relevant > 0).sum()) for truth, j in questions.judgements.items()}
+    return {
+        "days": {"train": evidence.days.train, "test": evidence.days.test},
+        "queries": {**answered, "judged": len(questions.texts), "seen": int((questions.frequency > 0).sum())},
+        "conversions": relevance.conversion_counts(evidence.truth).first().asDict(),
+        "ann_agreement": [{"k": k, "recall": agreement(ann, exact, k)} for k in dict.fromkeys(depths)],
+    }
+
+
+def publish(context: JobContext, values: list[Values], questions: Questions, facts: dict[str, Any]) -> None:
+    """Rows, facts, and the figures a person reads first."""
+    context.write("evaluation", context.spark.createDataFrame(value_rows(values, questions)), facts=facts)
+    for line in printed(facts):
+        say(line)
+    for row in facts["paired"]:
+        log("compared", job=context.job.name, **row)
+    context.notes["K"] = facts["k"]
+
+
+JOB = Job(
+    "evaluate_retrieval",
+    reads=("requests", "impressions", "items", "model", "embeddings", "index", "truth_requests", "truth_utility"),
+    writes=("evaluation",),
+    run=run,
+    doc="Recall on the test days: the model with exact and ANN search, BM25, popularity and an oracle.",
+)
+
+if __name__ == "__main__":
+    sys.exit(main(JOB))

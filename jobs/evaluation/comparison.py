@@ -1,0 +1,161 @@
+"""Systems side by side on the same queries: values per query, intervals, and the K where they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmse_model.bootstrap import Interval, bootstrap_intervals, paired_interval, randomisation_test
+from mmse_model.metrics import AP, RR, Judgements, Measure, Recall, nDCG
+
+Floats = NDArray[np.float64]
+
+BM25_BAND = (0.5, 0.85)
+"""Recall of BM25 between which a comparison is neither hopeless nor won by everybody (#2)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one system retrieves: dense ids (Q, K), best first, -1 where there are fewer."""
+
+    system: str
+    search: str
+    ranked: NDArray[np.int64]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What tells runs apart."""
+        return self.system, self.search
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values per query of every run and measure for one truth, on the queries that have a relevant item.
+
+    `queries` (Qt,) are positions among all queries, `relevant` (Qt,) counts, `values` (R, M, Qt).
+    """
+
+    truth: str
+    queries: NDArray[np.int64]
+    relevant: NDArray[np.int64]
+    runs: tuple[tuple[str, str], ...]
+    measures: tuple[str, ...]
+    values: Floats
+
+    def of(self, system: str, search: str, measure: str) -> Floats:
+        """(Qt,) values of one run and measure."""
+        return self.values[self.runs.index((system, search)), self.measures.index(measure)]
+
+
+def published_measures(ks: Sequence[int]) -> tuple[Measure, ...]:
+    """recall at every k; nDCG@10 for the top; RR and AP down to the depth that was retrieved."""
+    return (*(Recall @ k for k in ks), nDCG @ 10, RR @ ks[-1], AP @ ks[-1])
+
+
+def measure_runs(truth: str, judgements: Judgements, runs: Sequence[Run], measures: Sequence[Measure]) -> Values:
+    """Every measure of every run, per query."""
+    answered = judgements.relevant > 0
+    chosen = judgements.select(answered)
+    values = np.zeros((len(runs), len(measures), chosen.queries))
+    for r, run in enumerate(runs):
+        gains = chosen.gains(run.ranked[answered])
+        for m, measure in enumerate(measures):
+            values[r, m] = measure.from_gains(gains, chosen)
+    names = tuple(run.name for run in runs)
+    return Values(truth, np.flatnonzero(answered), chosen.relevant, names, tuple(map(str, measures)), values)
+
+
+def choose_k(ks: Sequence[int], recalls: Sequence[float] | None) -> tuple[int, str]:
+    """The K at which systems are compared, and why that one; `recalls` are BM25's ordered recalls at `ks`.
+
+    The smallest k in the band: short lists are what retrieval is for, and the rule leaves nothing to choose
+    after the figures are known. Without one in the band the nearest to it; without BM25 the largest.
+    """
+    low, high = BM25_BAND
+    if recalls is None:
+        return ks[-1], "the largest k: BM25 was left out"
+    within = [k for k, recall in zip(ks, recalls) if low <= recall <= high]
+    if within:
+        return within[0], f"the smallest k at which BM25's ordered recall is within {low}-{high}"
+    distance = [max(low - recall, recall - high) for recall in recalls]
+    return ks[int(np.argmin(distance))], f"BM25's ordered recall is within {low}-{high} at no k; the nearest"
+
+
+def mean_table(values: Values, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """One row for each run and measure: the mean over queries with its 95 % interval."""
+    if not len(values.queries):
+        return []
+    flat = values.values.reshape(-1, len(values.queries)).T
+    intervals = bootstrap_intervals(flat, resamples, seed)
+    names = [(*run, measure) for run in values.runs for measure in values.measures]
+    return [
+        {"system": system, "search": search, "truth": values.truth, "metric": metric, **_figures("mean", interval)}
+        for (system, search, metric), interval in zip(names, intervals)
+    ]
+
+
+def recall_rows(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `mean_table` that are recall, with `k` and `recall` in place of `metric` and `mean`."""
+    rows = []
+    for row in table:
+        name, _, k = row["metric"].partition("@")
+        if name == Recall.name:
+            kept = {key: row[key] for key in ("system", "search", "truth", "low", "high")}
+            rows.append({**kept, "k": int(k), "recall": row["mean"]})
+    return rows
+
+
+def paired_differences(values: Values, k: int, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """mmse (exact) against every other run at K, query by query: difference, interval, p of the randomisation test."""
+    measure, rows = str(Recall @ k), []
+    if not len(values.queries):
+        return []
+    ours = values.of("mmse", "exact", measure)
+    for system, search in values.runs:
+        if (system, search) != ("mmse", "exact"):
+            theirs = values.of(system, search, measure)
+            rows.append({
+                "a": "mmse", "b": system, "search": search, "truth": values.truth, "k": k,
+                **_figures("difference", paired_interval(ours, theirs, resamples, seed)),
+                "p": randomisation_test(ours, theirs, resamples, seed),
+            })
+    return rows
+
+
+def traffic_strata(frequency: NDArray[np.int64], histogram: Sequence[tuple[int, int]]) -> list[str]:
+    """Stratum of each query by its training requests (Q,): head, torso, tail or unseen.
+
+    `histogram` lists (requests, how many queries have so many), most frequent first. Head are the most
+    frequent queries that bring the first third of the training requests, torso the second third.
+    """
+    total = sum(requests * queries for requests, queries in histogram)
+    strata, seen = {0: "unseen"}, 0
+    for requests, queries in histogram:
+        strata[requests] = "head" if 3 * seen < total else "torso" if 3 * seen < 2 * total else "tail"
+        seen += requests * queries
+    return [strata[requests] for requests in frequency.tolist()]
+
+
+def strata_table(values: Values, strata: Sequence[str], k: int, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """Recall at K of every run within each stratum that has queries: the four of `strata`, and seen together."""
+    measure, rows = str(Recall @ k), []
+    of_query = np.array(strata)[values.queries]
+    masks = {"seen": of_query != "unseen", **{s: of_query == s for s in ("unseen", "head", "torso", "tail")}}
+    for stratum, mask in masks.items():
+        if not mask.any():
+            continue
+        columns = np.stack([values.of(*run, measure)[mask] for run in values.runs], axis=1)
+        for run, interval in zip(values.runs, bootstrap_intervals(columns, resamples, seed)):
+            rows.append({
+                "stratum": stratum, "queries": int(mask.sum()), "system": run[0], "search": run[1],
+                "truth": values.truth, "k": k, **_figures("recall", interval),
+            })
+    return rows
+
+
+def _figures(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.mean, "low": interval.low, "high": interval.high}

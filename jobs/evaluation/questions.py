@@ -1,0 +1,76 @@
+"""The questions of one evaluation, on the driver: at most `max_queries` texts and what is relevant to each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jobs.evaluation.comparison import Values
+from mmse_model.metrics import NO_ITEM, Judgements
+from schemas import EVALUATION
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+TRUTHS = ("ordered", "clicked")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """`texts` (Q,) normalised, `frequency` (Q,) training requests, and the judgements of each truth."""
+
+    texts: list[str]
+    frequency: NDArray[np.int64]
+    judgements: dict[str, Judgements]
+
+    @property
+    def keys(self) -> list[str]:
+        """(Q,) SHA-256 of each text, hex: what is published in its place."""
+        return [hashlib.sha256(text.encode()).hexdigest() for text in self.texts]
+
+
+def collect_questions(texts: Sequence[str], relevant: DataFrame, frequency: DataFrame) -> Questions:
+    """Brings to the driver what belongs to `texts`: (query, dense_id, ordered, clicked) and (query, requests)."""
+    pairs = relevant.toArrow()
+    query, item = pairs["query"].to_numpy(), pairs["dense_id"].to_numpy()
+    judgements = {}
+    for truth in TRUTHS:
+        holds = pairs[truth].to_numpy().astype(bool)
+        judgements[truth] = Judgements.of(query[holds], item[holds], queries=len(texts))
+    known = frequency.toArrow()
+    requests = np.zeros(len(texts), np.int64)
+    requests[known["query"].to_numpy()] = known["requests"].to_numpy()
+    return Questions(list(texts), requests, judgements)
+
+
+def placed(found: DataFrame, queries: int, depth: int) -> NDArray[np.int64]:
+    """(Q, K) dense ids of a frame (query, dense_id, place), place from 1 to `depth`; -1 where there is none."""
+    table = found.toArrow()
+    ranked = np.full((queries, depth), NO_ITEM, np.int64)
+    ranked[table["query"].to_numpy(), table["place"].to_numpy() - 1] = table["dense_id"].to_numpy()
+    return ranked
+
+
+def value_rows(values: Sequence[Values], questions: Questions) -> pa.Table:
+    """The rows of dataset `evaluation`: one for each run, truth, measure and query."""
+    keys, seen = np.array(questions.keys), questions.frequency > 0
+    tables = []
+    for v in values:
+        runs, measures, queries = v.values.shape
+        tables.append(pa.table({
+            "system": np.repeat([system for system, _ in v.runs], measures * queries),
+            "search": np.repeat([search for _, search in v.runs], measures * queries),
+            "truth": np.repeat([v.truth], runs * measures * queries),
+            "metric": np.tile(np.repeat(v.measures, queries), runs),
+            "query_key": np.tile(keys[v.queries], runs * measures),
+            "value": v.values.ravel(),
+            "relevant": np.tile(v.relevant.astype(np.int32), runs * measures),
+            "query_seen": np.tile(seen[v.queries], runs * measures),
+        }, schema=EVALUATION.arrow_schema()))
+    return pa.concat_tables(tables)
