@@ -150,11 +150,13 @@ class JobContext:
     def write_days(
         self, dataset: str, frame: DataFrame, days: Iterable[str], day_column: str, *,
         facts: Mapping[str, Any] | None = None, options: Mapping[str, str] | None = None,
+        describe: Callable[[DataFrame], Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]]] | None = None,
     ) -> dict[str, Manifest]:
         """Writes rows of several days in one pass, split by `day_column` (a date of the frame).
 
         `day_column` may be outside the dataset's columns. Every one of `days` gets a run, empty or
-        not; `facts` maps a day to that day's facts.
+        not; `facts` maps a day to that day's facts. `describe` is called once, with the committed rows
+        of all the days, and maps a day to more facts and to metrics that join that day's profile.
         """
         from pyspark.sql import functions as F
 
@@ -163,8 +165,18 @@ class JobContext:
         declared = store.check_columns(frame.select(*DATASETS[dataset].column_names), DATASETS[dataset])
         split = frame.select(*declared.columns, F.col(day_column).alias("_day"))
         store.write_rows_by_day(staging, split, "_day", folders, options or {})
-        by_day = facts or {}
-        return {day: self._describe_rows(dataset, day, folder, by_day.get(day), None) for day, folder in folders.items()}
+        found = describe(self._written(dataset, folders.values())) if describe else {}
+
+        def manifest(day: str, folder: Path) -> Manifest:
+            more, metrics = found.get(day, ({}, {}))
+            return self._describe_rows(dataset, day, folder, {**(facts or {}).get(day, {}), **more}, metrics)
+
+        return {day: manifest(day, folder) for day, folder in folders.items()}
+
+    def _written(self, dataset: str, folders: Iterable[Path]) -> DataFrame:
+        """The rows that lie in new run folders."""
+        paths = [folder / f.path for folder in folders for f in store.file_facts(folder)]
+        return store.read_rows(self.spark, DATASETS[dataset], paths)
 
     def write_files(
         self, dataset: str, fill: Callable[[Path], None], dt: str | None = None, *,
