@@ -165,7 +165,7 @@ class JobContext:
         declared = store.check_columns(frame.select(*DATASETS[dataset].column_names), DATASETS[dataset])
         split = frame.select(*declared.columns, F.col(day_column).alias("_day"))
         store.write_rows_by_day(staging, split, "_day", folders, options or {})
-        found = describe(self._written(dataset, folders.values())) if describe else {}
+        found = describe(store.read_folders(self.spark, DATASETS[dataset], folders.values())) if describe else {}
 
         def manifest(day: str, folder: Path) -> Manifest:
             more, metrics = found.get(day, ({}, {}))
@@ -173,10 +173,10 @@ class JobContext:
 
         return {day: manifest(day, folder) for day, folder in folders.items()}
 
-    def _written(self, dataset: str, folders: Iterable[Path]) -> DataFrame:
-        """The rows that lie in new run folders."""
-        paths = [folder / f.path for folder in folders for f in store.file_facts(folder)]
-        return store.read_rows(self.spark, DATASETS[dataset], paths)
+    def written(self, dataset: str, days: Iterable[str]) -> DataFrame:
+        """The rows that this run has written for `days`: a job's second step reads what its first left on disk."""
+        folders = [store.run_folder(self.warehouse, dataset, day, self.run_id) for day in days]
+        return store.read_folders(self.spark, DATASETS[dataset], folders)
 
     def write_files(
         self, dataset: str, fill: Callable[[Path], None], dt: str | None = None, *,

@@ -92,6 +92,11 @@ def read_rows(spark: Any, dataset: Dataset, paths: Iterable[Path]) -> DataFrame:
     return spark.read.schema(dataset.spark_schema()).parquet(*names)
 
 
+def read_folders(spark: Any, dataset: Dataset, folders: Iterable[Path]) -> DataFrame:
+    """A frame over every Parquet file below `folders`."""
+    return read_rows(spark, dataset, [path for folder in folders for path in sorted(folder.rglob("*.parquet"))])
+
+
 def describe_rows(
     context: JobContext, dataset: Dataset, dt: str, folder: Path, facts: dict[str, Any], metrics: dict[str, float],
     measure: Callable[[DataFrame], Mapping[str, float]] | None = None,
