@@ -51,7 +51,8 @@ def _audit_dataset(context: JobContext, dataset: Dataset, manifests: Sequence[Ma
     try:
         days = {m.dt: figures(context.warehouse, dataset, m) for m in sorted(manifests, key=lambda m: m.dt)}
         checks = checks_of(dataset, context.config.audit.bounds)
-        results, validation = judge(dataset, checks, days, context.allow_empty)
+        run_name = f"{context.job.name} {context.run_id}"
+        results, validation = judge(dataset, checks, days, context.allow_empty, run_name)
         verdicts = [
             RunVerdict(m.dataset, m.dt, m.run_id, m.rows, m.content_hash, tuple(results[m.dt])) for m in manifests
         ]
@@ -96,7 +97,8 @@ def _names_and_types(schema: pa.Schema) -> list[tuple[str, str]]:
 
 
 def judge(
-    dataset: Dataset, checks: Sequence[NamedCheck], days: Mapping[str, Mapping[str, float]], allow_empty: bool
+    dataset: Dataset, checks: Sequence[NamedCheck], days: Mapping[str, Mapping[str, float]], allow_empty: bool,
+    run_name: str,
 ) -> tuple[dict[str, list[CheckResult]], dict[str, Any]]:
     """Results by day, and Great Expectations' own result as JSON, for Data Docs."""
     frame = expectations.metrics_frame(days, ["rows", *(c.check.metric for c in checks)])
@@ -108,7 +110,7 @@ def judge(
         dt: [_result(c, float(values.at[dt, c.check.metric]), dt, missing, outside, dt in waived) for c in checks]
         for dt in days
     }
-    return results, expectations.show_values(result, frame).to_json_dict()
+    return results, expectations.describe_result(result, frame, run_name)
 
 
 def _result(
@@ -135,7 +137,8 @@ def blocking_sentence(verdicts: Iterable[RunVerdict]) -> str:
     failed = [(v, c) for v in verdicts for c in v.checks if c.severity == "critical" and not c.success]
     verdict, check = failed[0]
     value = "missing" if check.value is None else f"{check.value:g}"
-    more = f"; {len(failed) - 1} more critical checks failed" if len(failed) > 1 else ""
+    others = len(failed) - 1
+    more = f"; {others} more critical check{'s' if others > 1 else ''} failed" if others else ""
     return f"{verdict.dataset} dt={verdict.dt}: {check.metric} is {value}, expected {check.expected}{more}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -116,12 +117,24 @@ def first_exception(info: Any) -> str:
     return "no result"
 
 
-def show_values(result: Any, frame: pd.DataFrame) -> Any:
-    """Puts the figures themselves into the result, so that Data Docs shows them instead of `0% unexpected`."""
+def describe_result(result: Any, frame: pd.DataFrame, run_name: str) -> dict[str, Any]:
+    """The validation as JSON for Data Docs: figures instead of `0% unexpected`, and which run it judged."""
     for one in result.results:
         column = one.expectation_config.kwargs["column"]
-        one.result["observed_value"] = "; ".join(
-            f"{dt}: {'missing' if math.isnan(value) else f'{value:,.6g}'}"
-            for dt, value in zip(frame["dt"], frame[column])
-        )
-    return result
+        one.result["observed_value"] = observed(dict(zip(frame["dt"], frame[column])))
+        one.result.pop("unexpected_index_query", None)  # an advice for notebooks
+    body = result.to_json_dict()
+    body["meta"] = {
+        "great_expectations_version": body["meta"]["great_expectations_version"],
+        "run_id": {"run_name": run_name, "run_time": datetime.now(timezone.utc).isoformat(timespec="seconds")},
+        "batch_spec": {"data_asset_name": f"{result.suite_name}, profile of {len(frame)} days"},
+    }
+    return body
+
+
+def observed(values: Mapping[str, float]) -> str:
+    """The figures of the days in words; days that agree are not repeated."""
+    words = {dt: "missing" if math.isnan(value) else f"{value:,.6g}" for dt, value in values.items()}
+    if len(set(words.values())) > 1:
+        return "; ".join(f"{dt}: {word}" for dt, word in words.items())
+    return next(iter(words.values())) + (f" on all {len(words)} days" if len(words) > 1 else "")

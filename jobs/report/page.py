@@ -1,0 +1,84 @@
+"""The report page: one static file per date that says whether the day may be trusted, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jobs.report import flow, quality
+from jobs.report.data_docs import build_data_docs
+from jobs.report.pages import render_page, write_page
+from jobs.report.published import Published
+from jobs.report.recall import recall_section
+from jobs.runtime.config import Config
+from jobs.runtime.manifest import Manifest
+from jobs.runtime.snapshots import Entry
+
+SPLIT_METRICS = (
+    "train_rows", "validation_rows", "test_rows", "train_events_after_cut", "sessions_on_both_sides",
+)
+
+
+def build_report(config: Config, day: date, entry: Entry | None = None) -> Path:
+    """Writes the page of a date and the Data Docs it links to; returns the page's path.
+
+    The page shows what `entry` (default: the newest) publishes for the date and the last
+    attempt of every job; a part that is not there says so. No text of a query, no id of a
+    user and no record is on it: only counts, figures, names of checks and hashes.
+    """
+    reports = Path(config.paths.reports)
+    dt = day.isoformat()
+    target = reports / f"dt={dt}" / "index.html"
+    docs = {(p.job, p.dataset): f"../{p.href}" for p in build_data_docs(reports, dt)}
+    write_page(target, render_page("report.html.j2", **report_values(config, dt, Published(config, entry), docs)))
+    return target
+
+
+def report_values(
+    config: Config, dt: str, published: Published, docs: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
+    """Everything the template names."""
+    verdicts = quality.read_verdicts(Path(config.paths.reports), dt)
+    word, sentence = quality.headline(verdicts)
+    return {
+        "dt": dt, "word": word, "sentence": sentence, "made_at": datetime.now(timezone.utc).isoformat(" ", "minutes"),
+        "entry": published.entry, "jobs": quality.job_lines(verdicts, published.entry),
+        "checks": quality.dataset_checks(verdicts, dict(docs)), "has_docs": bool(docs),
+        "manifests": published.manifests(dt), "verdicts": verdicts, "config_hash": config.hash(),
+        **flow_values(published, dt), **model_values(published, dt),
+    }
+
+
+def flow_values(published: Published, dt: str) -> dict[str, Any]:
+    """Waterfall, quarantine, funnel, positions, maturity, tolerance."""
+    ledger = published.ledger(dt)
+    impressions = published.manifest("impressions", dt)
+    requests = published.manifest("requests", dt)
+    return {
+        "waterfalls": None if ledger is None else flow.waterfalls(ledger),
+        "quarantine": None if ledger is None else flow.quarantine_reasons(ledger),
+        "funnel": None if impressions is None else flow.funnel(impressions.metrics),
+        "ctr_plot": None if impressions is None else flow.click_rate_plot(impressions.facts),
+        "maturity": _facts(impressions, "maturity"), "tolerance": _facts(requests, "tolerance"),
+    }
+
+
+def model_values(published: Published, dt: str) -> dict[str, Any]:
+    """Split, recall, index."""
+    tuples = published.manifest("tuples", dt)
+    evaluation = published.manifest("evaluation", dt)
+    index = published.manifest("index", dt)
+    return {
+        "split": None if tuples is None else [(m, tuples.metrics.get(m)) for m in SPLIT_METRICS],
+        "recall": None if evaluation is None else recall_section(evaluation.facts),
+        "index": None if index is None else flow.plain_facts(index.metrics) + flow.plain_facts(index.facts),
+    }
+
+
+def _facts(manifest: Manifest | None, name: str) -> list[tuple[str, Any]] | None:
+    """The numbers of one nested fact; None where the manifest or the fact is absent."""
+    if manifest is None or name not in manifest.facts:
+        return None
+    return flow.plain_facts(manifest.facts[name])

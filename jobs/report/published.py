@@ -1,0 +1,47 @@
+"""What one entry of the snapshot log publishes, for readers that are not jobs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from jobs.runtime.config import Config
+from jobs.runtime.manifest import Manifest
+from jobs.runtime.snapshots import Entry, SnapshotLog
+from jobs.runtime.store import run_folder
+
+
+class Published:
+    """The published state of a warehouse, read-only."""
+
+    def __init__(self, config: Config, entry: Entry | None = None) -> None:
+        self.warehouse = Path(config.paths.warehouse).absolute()
+        self.entry = entry or SnapshotLog(config.paths.warehouse).head()
+
+    def manifest(self, dataset: str, dt: str) -> Manifest | None:
+        """The manifest of that dataset and day; None where it is not published."""
+        run = self.entry.run(dataset, dt)
+        return None if run is None else Manifest.read(run_folder(self.warehouse, dataset, dt, run))
+
+    def manifests(self, dt: str) -> list[Manifest]:
+        """Everything published for a day, by dataset name."""
+        names = sorted(name for name, day in self.entry.snapshots if day == dt)
+        return [m for m in (self.manifest(name, dt) for name in names) if m is not None]
+
+    def ledger(self, dt: str) -> Counter[tuple[str, str, str]] | None:
+        """Records by (kind, disposition, reason) of an arrival day; None where no ledger is published.
+
+        The ledger holds counts per file, a few rows for each: it is read without an engine.
+        """
+        manifest = self.manifest("ledger", dt)
+        if manifest is None:
+            return None
+        folder = run_folder(self.warehouse, "ledger", dt, manifest.run_id)
+        records: Counter[tuple[str, str, str]] = Counter()
+        for file in manifest.files:
+            table = pq.read_table(folder / file.path, columns=["kind", "disposition", "reason", "records"])
+            for row in table.to_pylist():
+                records[row["kind"], row["disposition"], row["reason"]] += row["records"]
+        return records

@@ -1,0 +1,64 @@
+"""Recall of the released search beside its baselines, from the facts of `evaluation`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.report.plots import Point, recall_plot
+
+TRUTHS = ("ordered", "clicked")
+
+
+@dataclass(frozen=True)
+class RecallTable:
+    """Recall against one truth: a row per system and search, a cell (recall, low, high) or None per k."""
+
+    truth: str
+    queries: int | None
+    ks: tuple[int, ...]
+    rows: tuple[tuple[str, str, tuple[Mapping[str, float] | None, ...]], ...]
+    plot: str
+
+
+@dataclass(frozen=True)
+class Recall:
+    """The evaluation of a date."""
+
+    catalogue: int
+    k: int
+    k_rule: str
+    oracle: float | None
+    tables: tuple[RecallTable, ...]
+    paired: tuple[Mapping[str, Any], ...]
+    left_out: Mapping[str, str]
+
+
+def recall_section(facts: Mapping[str, Any]) -> Recall:
+    """The evaluation's facts as tables and plots."""
+    return Recall(
+        catalogue=facts["catalogue"], k=facts["k"], k_rule=facts.get("k_rule", ""), oracle=facts.get("oracle"),
+        tables=tuple(_tables(facts)), paired=tuple(facts.get("paired", ())), left_out=facts.get("left_out", {}),
+    )
+
+
+def _tables(facts: Mapping[str, Any]) -> Iterator[RecallTable]:
+    truths = [t for t in TRUTHS if any(row["truth"] == t for row in facts["table"])]
+    for truth in truths:
+        rows = [row for row in facts["table"] if row["truth"] == truth]
+        ks = tuple(sorted({row["k"] for row in rows}))
+        cells = {(row["system"], row["search"], row["k"]): row for row in rows}
+        runs = list(dict.fromkeys((row["system"], row["search"]) for row in rows))
+        table = tuple((system, search, tuple(cells.get((system, search, k)) for k in ks)) for system, search in runs)
+        plot = recall_plot(_lines(rows, runs), f"recall@k of {truth} items, 95 % intervals", facts["k"])
+        yield RecallTable(truth, facts.get("queries", {}).get(truth), ks, table, plot)
+
+
+def _lines(
+    rows: Sequence[Mapping[str, Any]], runs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[Point]]:
+    return {
+        run: sorted((r["k"], r["recall"], r["low"], r["high"]) for r in rows if (r["system"], r["search"]) == run)
+        for run in runs
+    }
