@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
@@ -45,10 +45,24 @@ class GrainsSettings(Settings):
 class ModelSettings(Settings):
     """Shape of the two towers."""
 
-    dimension: int = Field(128, ge=8, description="of the concatenated vector, all grains together")
+    dimension: int = Field(128, ge=8, description="of the concatenated vector; the grains share it equally")
     grains: tuple[Literal["word", "bigram", "trigram", "attribute"], ...] = ("word", "bigram", "trigram", "attribute")
     fusion: Literal["post", "pre"] = "post"
+    token_dimension: int = Field(64, ge=4, description="width of the token table that all grains share")
     hidden: int = Field(128, ge=0, description="width of each grain's hidden layer; 0 is linear")
+
+    @property
+    def grain_dimension(self) -> int:
+        """Components of each grain's part of the vector."""
+        return self.dimension // len(self.grains)
+
+    @model_validator(mode="after")
+    def _splits(self) -> ModelSettings:
+        if not {"word", "trigram"} & set(self.grains) or len(set(self.grains)) != len(self.grains):
+            raise ValueError(f"grains = {list(self.grains)}: expected different grains, 'word' or 'trigram' among them")
+        if self.dimension % len(self.grains):
+            raise ValueError(f"dimension = {self.dimension}: expected a multiple of the {len(self.grains)} grains")
+        return self
 
 
 class StageSettings(Settings):
@@ -68,6 +82,7 @@ class ObjectiveSettings(Settings):
 
     temperature: float = Field(0.06, gt=0)
     rank_weight: float = Field(1.0, ge=0)
+    rank_stream_items: int = Field(4, ge=0, description="stream items per request that stand for its random stage")
     title_weight: float = Field(0.5, ge=0)
     unclicked_in_retrieval: Literal["exclude", "negative", "positive"] = "exclude"
     count_correction: bool = Field(True, description="subtract the log expected count of each candidate")

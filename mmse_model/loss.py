@@ -1,0 +1,123 @@
+"""The loss of one batch: encodes each distinct item once, then puts the objectives together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mmse_model.batch import EMPTY, Batch
+from mmse_model.config import ObjectiveSettings, StageSettings
+from mmse_model.layout import PADDING
+from mmse_model.objectives import (
+    Candidates,
+    StagePairs,
+    Sum,
+    membership,
+    negative_logits,
+    own_negatives,
+    slot_levels,
+    slot_weights,
+    softmax_loss,
+)
+from mmse_model.ranks import Ranks
+from mmse_model.sampling import DistinctItems, distinct_items, log_candidate_weights
+from mmse_model.towers import TwoTower
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """`total` carries this process's share of the gradient; `parts` are plain figures over all processes."""
+
+    total: torch.Tensor
+    parts: dict[str, float]
+
+
+class Objective:
+    """L = L_retrieval + rank_weight L_rank + title_weight L_title of one batch."""
+
+    def __init__(self, stages: tuple[StageSettings, ...], settings: ObjectiveSettings, device: str = "cpu") -> None:
+        self.settings = settings
+        self.weights = {"retrieval": 1.0, "rank": settings.rank_weight, "title": settings.title_weight}
+        levels = slot_levels(stages)
+        self.positive = torch.tensor([stages[n].positive for n in levels], device=device)
+        self.unclicked = torch.tensor([stages[n].evidence == "examined" for n in levels], device=device)
+        self.slot_weights = torch.tensor(slot_weights(stages, settings.unclicked_in_retrieval), device=device)
+        self.random = settings.rank_stream_items
+        self.pairs = StagePairs(stages, self.random).to(device)
+
+    def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks) -> StepLoss:
+        """The loss of `batch`; with several ranks every one of them must call at once."""
+        items = distinct_items(batch, self.positive)
+        titles = [batch.stream_title_queries] if self.settings.title_weight else []
+        queries, vectors = model(torch.cat([batch.query, *titles]), items.items)
+        queries, vectors = queries.float(), vectors.float()
+        candidates = self._candidates(items, vectors, ranks, len(batch.stream_ids))
+        sums = self._request_losses(batch, items, queries[: batch.rows], vectors, candidates)
+        if titles:
+            sums["title"] = self._title_loss(batch, items, queries[batch.rows :], vectors, candidates)
+        return self._join(sums, ranks)
+
+    def _candidates(self, items: DistinctItems, vectors: torch.Tensor, ranks: Ranks, stream: int) -> Candidates:
+        drawn = ranks.total(torch.tensor([items.positives, stream], device=vectors.device)).tolist()
+        weights = log_candidate_weights(items, *drawn, correct=self.settings.count_correction)
+        own = items.candidates
+        return Candidates(ranks.gather(vectors[:own]), ranks.gather(items.ids[:own]), ranks.gather(weights))
+
+    def _request_losses(
+        self, batch: Batch, items: DistinctItems, queries: torch.Tensor, vectors: torch.Tensor, candidates: Candidates
+    ) -> dict[str, Sum]:
+        temperature, filled = self.settings.temperature, batch.dense_ids != EMPTY
+        random, usable = self._random_items(batch, items)
+        places = torch.cat([random, items.slots], 1)
+        scores = torch.einsum("bd,bnd->bn", queries, vectors.index_select(0, places.flatten()).view(*places.shape, -1))
+        own = scores[:, self.random :] / temperature
+        excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
+        negatives = negative_logits(queries, candidates, excluded, temperature)
+        if self.settings.unclicked_in_retrieval == "negative":
+            known = (batch.dense_ids[:, :, None] == batch.known_positives[:, None, :]).any(2)
+            negatives = torch.logaddexp(negatives, own_negatives(own, filled & self.unclicked & ~known))
+        sums = {"retrieval": softmax_loss(own, negatives, self.slot_weights * filled)}
+        if self.settings.rank_weight:
+            sums["rank"] = self.pairs.loss(scores, torch.cat([usable, filled], 1))
+        return sums
+
+    def _random_items(self, batch: Batch, items: DistinctItems) -> tuple[torch.Tensor, torch.Tensor]:
+        """The stream entries that stand for the random stage of each row (B, n), and which of them may (B, n)."""
+        rows, device = batch.rows, batch.query.device
+        draw = torch.arange(rows * self.random, device=device).view(rows, self.random) % len(batch.stream_ids)
+        ids = batch.stream_ids[draw][:, :, None]
+        own = (ids == batch.dense_ids[:, None, :]).any(2) | (ids == batch.known_positives[:, None, :]).any(2)
+        return items.stream[draw], ~own
+
+    def _title_loss(
+        self, batch: Batch, items: DistinctItems, queries: torch.Tensor, vectors: torch.Tensor, candidates: Candidates
+    ) -> Sum:
+        """Softmax of each pseudo-query on its own stream item; the item itself is masked among the candidates."""
+        positive = (queries * vectors.index_select(0, items.stream)).sum(1, keepdim=True) / self.settings.temperature
+        negatives = negative_logits(queries, candidates, batch.stream_ids[:, None], self.settings.temperature)
+        worded = (batch.stream_title_queries != PADDING).any(1, keepdim=True)
+        return softmax_loss(positive, negatives, worded.to(positive.dtype))
+
+    def _join(self, sums: dict[str, Sum], ranks: Ranks) -> StepLoss:
+        counts = ranks.total(torch.stack([count for _, count in sums.values()])).clamp_min(1e-12)
+        shares = [part / count for (part, _), count in zip(sums.values(), counts)]
+        figures = ranks.total(torch.stack(shares)).tolist()
+        total = torch.stack([self.weights[name] * share for name, share in zip(sums, shares)]).sum()
+        parts = dict(zip(sums, figures))
+        return StepLoss(total, {"loss": sum(self.weights[n] * v for n, v in parts.items()), **parts})
+
+
+def negatives_per_query(batch: Batch, objective: Objective) -> dict[str, float]:
+    """Mean candidates per query that are other requests' positives or stream entries, and draws for a title query."""
+    items = distinct_items(batch, objective.positive)
+    excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
+    positives = torch.unique(batch.dense_ids[(batch.dense_ids != EMPTY) & objective.positive])
+    return {
+        "in_batch": float((~membership(excluded, positives)).sum(1).float().mean()),
+        "stream": float((~membership(excluded, torch.unique(batch.stream_ids))).sum(1).float().mean()),
+        "title": float(items.candidates - 1) if objective.settings.title_weight else 0.0,
+    }
+
+
+__all__ = ["Objective", "StepLoss", "negatives_per_query"]

@@ -1,0 +1,125 @@
+"""The losses: retrieval (global comparison), ranking (local comparison), title pairs.
+
+    L = L_retrieval + rank_weight * L_rank + title_weight * L_title
+
+Our reading of arXiv 2303.11009 (#2, #5). Each loss is a sum and a count, so that several processes can divide by
+the counts of all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from mmse_model.batch import EMPTY
+from mmse_model.config import StageSettings
+
+Sum = tuple[torch.Tensor, torch.Tensor]
+"""A loss as (sum of weighted terms, sum of weights), both scalars."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What every query of a step is compared with: C distinct items, those of other processes behind."""
+
+    vectors: torch.Tensor
+    """(C, D)."""
+    ids: torch.Tensor
+    """(C,) int64; an item that two processes hold stands twice, each with its own weight."""
+    log_weights: torch.Tensor
+    """(C,): log m_j - log c_j (mmse_model.sampling)."""
+
+
+def negative_logits(
+    queries: torch.Tensor, candidates: Candidates, excluded: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """log sum_j exp(s_j / temperature + log m_j - log c_j) over the candidates of each query: (B,).
+
+    `excluded` (B, X) int64 holds ids that are no negatives of their row, -1 for none. A row without any
+    negative gets a number so low that its softmax loss is 0.
+    """
+    logits = queries @ candidates.vectors.T / temperature + candidates.log_weights
+    masked = logits.masked_fill(membership(excluded, candidates.ids), torch.finfo(logits.dtype).min / 2)
+    return torch.logsumexp(masked.float(), 1)
+
+
+def membership(excluded: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """(B, C) bool: whether `ids` (C,) is among the row's `excluded` (B, X); -1 excludes nothing."""
+    ordered, order = ids.sort(stable=True)
+    mask = torch.zeros(len(excluded), len(ids) + 1, dtype=torch.bool, device=ids.device)
+    start = torch.searchsorted(ordered, excluded)
+    # An id may stand several times (once per process): step through its run of equals.
+    while True:
+        inside = start < len(ids)
+        at = start.clamp_max(len(ids) - 1)
+        found = inside & (ordered[at] == excluded) & (excluded != EMPTY)
+        if not bool(found.any()):
+            return mask[:, :-1]
+        mask.scatter_(1, torch.where(found, order[at], len(ids)), True)
+        start = torch.where(found, start + 1, len(ids))
+
+
+def softmax_loss(positive: torch.Tensor, negatives: torch.Tensor, weights: torch.Tensor) -> Sum:
+    """Softmax cross-entropy of each positive against its row's negatives, other positives left out.
+
+    `positive` (B, S) are logits s / temperature, uncorrected because a positive is always present (arXiv
+    2507.09331); `negatives` (B,) is `negative_logits`; `weights` (B, S) is 0 where a slot holds no positive:
+    -log(e^p / (e^p + e^n)) = softplus(n - p).
+    """
+    losses = F.softplus(negatives[:, None] - positive.float())
+    return (losses * weights).sum(), weights.sum()
+
+
+def own_negatives(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+    """log sum exp over the slots (B, S) bool that are negatives of their own row: (B,); they need no correction."""
+    masked = logits.masked_fill(~slots, torch.finfo(logits.dtype).min / 2)
+    return torch.logsumexp(masked.float(), 1)
+
+
+class StagePairs:
+    """All pairs of slots with a stage above the other, and the margin between those two stages."""
+
+    def __init__(self, stages: tuple[StageSettings, ...], random: int) -> None:
+        levels = torch.tensor([0] * random + slot_levels(stages))
+        margins = torch.tensor([s.margin for s in stages]).cumsum(0)
+        above = levels[:, None] > levels[None, :]
+        self.high, self.low = above.nonzero(as_tuple=True)
+        self.margins = margins[levels[self.high]] - margins[levels[self.low]]
+
+    def loss(self, scores: torch.Tensor, filled: torch.Tensor) -> Sum:
+        """Hinge `max(0, margin - (s_high - s_low))`, averaged per request, then over the requests with a pair.
+
+        `scores` (B, n + S) and `filled` (B, n + S) bool begin with the n random items. The margin between stages
+        that are no neighbours is the sum of the margins of the gaps between them.
+        """
+        pairs = filled[:, self.high] & filled[:, self.low]
+        hinge = F.relu(self.margins - (scores[:, self.high] - scores[:, self.low])) * pairs
+        count = pairs.sum(1)
+        return (hinge.sum(1) / count.clamp_min(1)).sum(), (count > 0).sum().to(scores.dtype)
+
+    def to(self, device: torch.device | str) -> StagePairs:
+        """The same pairs on another device, in place."""
+        self.high, self.low, self.margins = (t.to(device) for t in (self.high, self.low, self.margins))
+        return self
+
+
+def slot_levels(stages: tuple[StageSettings, ...]) -> list[int]:
+    """The level (place in the list of stages) of every slot of a tuple."""
+    return [level for level, stage in enumerate(stages) for _ in range(stage.per_tuple)]
+
+
+def slot_weights(stages: tuple[StageSettings, ...], unclicked: str) -> list[float]:
+    """Weight of each slot's item as a positive of the retrieval loss; 0 for those that are none.
+
+    `unclicked` = "positive" adds the stages of examined items that were not acted upon.
+    """
+    taken = [s.positive or (unclicked == "positive" and s.evidence == "examined") for s in stages]
+    return [stages[level].weight * taken[level] for level in slot_levels(stages)]
+
+
+__all__ = [
+    "Candidates", "StagePairs", "Sum", "membership", "negative_logits", "own_negatives", "slot_levels",
+    "slot_weights", "softmax_loss",
+]
