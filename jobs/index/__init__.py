@@ -1,0 +1,1 @@
+"""The parts of embed_items, build_index and publish_release."""

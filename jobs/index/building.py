@@ -1,0 +1,105 @@
+"""One shard, built by one Spark task that reads the embeddings' files itself.
+
+Vectors never pass through the JVM: carrying them costs more than adding them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from jobs.index.measures import faulty_rows
+from jobs.index.plan import BATCH, ShardTask
+from jobs.index.vectors import unpack_vectors
+from mmse_model.ann import ids_digest, one_thread, read_index, write_index
+from mmse_model.index_files import TRAINED, Shard, file_digest
+
+
+class BadVectors(ValueError):
+    """Embeddings that cannot be indexed; one sentence."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a task hands to the driver: the shard, or the sentence that says why there is none."""
+
+    shard: Shard | None
+    fault: str | None = None
+
+
+def read_range(task: ShardTask, dimension: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Dense ids int64 (n,) and vectors float32 (n, D) of a task's range, ascending, in batches of fixed size.
+
+    The size does not follow the row groups, so that a shard's bits do not depend on them.
+    Raises BadVectors where ids do not ascend or a vector is not finite or not of unit norm.
+    """
+    ids, vectors = np.empty(0, dtype=np.int64), np.empty((0, dimension), dtype=np.float32)
+    for new_ids, new_vectors in _read_row_groups(task, dimension):
+        ids, vectors = np.concatenate([ids, new_ids]), np.concatenate([vectors, new_vectors])
+        while len(ids) >= BATCH:
+            yield ids[:BATCH], vectors[:BATCH]
+            ids, vectors = ids[BATCH:], vectors[BATCH:]
+    if len(ids):
+        yield ids, vectors
+
+
+def _read_row_groups(task: ShardTask, dimension: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    last = -1
+    for group in task.row_groups:
+        with pq.ParquetFile(group.path) as file:
+            for batch in file.iter_batches(BATCH, row_groups=[group.number], columns=["dense_id", "vector"]):
+                ids = batch.column("dense_id").to_numpy()
+                if (np.diff(ids, prepend=last) <= 0).any():
+                    raise BadVectors(f"{group.path}: dense ids do not ascend; run embed_items again")
+                last = ids[-1]
+                mine = (ids >= task.first) & (ids < task.end)
+                if mine.any():
+                    vectors = unpack_vectors(batch.column("vector"), dimension)[mine]
+                    refuse_faulty(group.path, ids[mine], vectors)
+                    yield ids[mine], vectors
+
+
+def refuse_faulty(where: str, ids: np.ndarray, vectors: np.ndarray) -> None:
+    """Raises BadVectors that says where, how many and which first, unless all are finite and of unit norm."""
+    finite, off = faulty_rows(vectors)
+    for wrong, what in ((~finite, "are not finite"), (off, "have a norm outside 1 +- 1e-3")):
+        if wrong.any():
+            raise BadVectors(f"{where}: {int(wrong.sum())} vectors {what}, the first of dense id {ids[wrong][0]}")
+
+
+def build_shard(task: ShardTask, folder: str, dimension: int, trained_sha256: str) -> Built:
+    """Fills a copy of the trained index with a task's vectors and writes it into the run's folder."""
+    trained = Path(folder) / TRAINED
+    if file_digest(trained) != trained_sha256:
+        return Built(None, f"{trained}: not the file that the driver wrote; executors must see the same disk")
+    path = Path(folder) / task.file_name
+    ids = [np.empty(0, dtype=np.int64)]
+    try:
+        _refuse_damaged(task)
+        with one_thread():
+            index = read_index(trained)
+            for batch_ids, vectors in read_range(task, dimension):
+                index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(batch_ids))
+                ids.append(batch_ids)
+            write_index(index, path)
+    except (ValueError, OSError) as error:
+        return Built(None, str(error))
+    return Built(_describe(task, path, np.concatenate(ids)))
+
+
+def _refuse_damaged(task: ShardTask) -> None:
+    """Parquet readers take a flipped bit of an uncompressed column for data; the manifest's digest does not."""
+    for path, sha256 in sorted({(g.path, g.sha256) for g in task.row_groups}):
+        if file_digest(Path(path)) != sha256:
+            raise BadVectors(f"{path}: altered since it was published (its SHA-256 differs from the manifest)")
+
+
+def _describe(task: ShardTask, path: Path, ids: np.ndarray) -> Shard:
+    return Shard(
+        path=task.file_name, first=task.first, end=task.end, rows=len(ids), bytes=path.stat().st_size,
+        sha256=file_digest(path), ids_sha256=ids_digest(ids),
+    )

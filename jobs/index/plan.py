@@ -1,0 +1,129 @@
+"""What a build will do, decided before any work: lists, shards, which row groups each reads, memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from jobs.runtime.errors import ConfigError, InputError
+from jobs.runtime.manifest import FileFacts
+from jobs.runtime.sections import IndexSettings
+from mmse_model.ann import MIN_PER_LIST, code_bytes
+
+BATCH = 16_384
+"""Vectors assigned, encoded and compared at a time."""
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """One row group of an embeddings file of that digest, and the dense ids it spans, both ends included."""
+
+    path: str
+    sha256: str
+    number: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """The vectors of the dense ids in [first, end), and the row groups, in id order, that hold them."""
+
+    number: int
+    first: int
+    end: int
+    row_groups: tuple[RowGroup, ...]
+
+    @property
+    def file_name(self) -> str:
+        """Name of the shard within the index folder."""
+        return f"shard-{self.number:05d}.faiss"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Estimated MiB beyond an interpreter with its libraries (about 150 MiB)."""
+
+    driver: float
+    task: float
+
+
+def fit_lists(wanted: int, rows: int) -> int:
+    """As many lists as wanted, but none with fewer than 39 vectors on average: FAISS would be under-trained."""
+    return max(1, min(wanted, rows // MIN_PER_LIST))
+
+
+def read_row_groups(folder: Path, files: Sequence[FileFacts]) -> list[RowGroup]:
+    """Every row group of a published run that is not empty, in id order, from the Parquet footers.
+
+    Raises InputError where a footer cannot be read or two row groups overlap.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda f: _row_groups(folder / f.path, f.sha256), files)
+        groups = [group for groups_of_file in found for group in groups_of_file]
+    groups.sort(key=lambda group: group.first)
+    for before, after in zip(groups, groups[1:]):
+        if after.first <= before.last:
+            raise InputError(
+                f"{after.path}: dense ids from {after.first} overlap those of {before.path} up to {before.last}; "
+                "expected files in dense-id order: run embed_items again"
+            )
+    return groups
+
+
+def _row_groups(path: Path, sha256: str) -> list[RowGroup]:
+    try:
+        footer = pq.read_metadata(path)
+        column = footer.schema.to_arrow_schema().get_field_index("dense_id")
+        statistics = [footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups)]
+        return [
+            RowGroup(str(path), sha256, n, int(s.min), int(s.max)) for n, s in enumerate(statistics) if s.num_values
+        ]
+    except (OSError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: no dense_id statistics in its footer ({reason})") from None
+
+
+def plan_shards(groups: Sequence[RowGroup], at_least: int, rows_per_shard: int) -> list[ShardTask]:
+    """Equal ranges of dense ids: a pure function of the ids and the settings, not of the files they lie in."""
+    first, end = groups[0].first, groups[-1].last + 1
+    shards = min(max(at_least, math.ceil((end - first) / rows_per_shard)), end - first)
+    bounds = [first + (end - first) * n // shards for n in range(shards + 1)]
+    return [
+        ShardTask(n, low, high, tuple(g for g in groups if g.first < high and g.last >= low))
+        for n, (low, high) in enumerate(zip(bounds, bounds[1:]))
+    ]
+
+
+def estimate_memory(
+    tasks: Iterable[ShardTask], settings: IndexSettings, lists: int, dimension: int, rows: int
+) -> Memory:
+    """Bytes of the sample and its copies in the driver; of centroids, lists and batches in one task.
+
+    FAISS grows inverted lists by doubling, hence up to two bytes for each one stored.
+    """
+    vector = 4 * dimension
+    sample = min(rows, settings.train_per_list * lists)
+    widest = min(rows, max(task.end - task.first for task in tasks))
+    driver = 3 * sample * vector + 2 * lists * vector + settings.verify_queries * vector
+    task = 2 * lists * vector + 2 * widest * (code_bytes(settings.codec, dimension) + 8) + 4 * BATCH * vector
+    return Memory(driver / 2**20, task / 2**20)
+
+
+def refuse_too_large(memory: Memory, limit: int) -> None:
+    """Raises ConfigError where the driver or one task would need more than `limit` MiB."""
+    if memory.driver > limit:
+        raise ConfigError(
+            f"index.memory_mib = {limit}: training would need {memory.driver:.0f} MiB in the driver; "
+            "expected fewer index.lists or a smaller index.train_per_list"
+        )
+    if memory.task > limit:
+        raise ConfigError(
+            f"index.memory_mib = {limit}: a task would need {memory.task:.0f} MiB; "
+            "expected a smaller index.rows_per_shard"
+        )

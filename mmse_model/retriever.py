@@ -1,0 +1,143 @@
+"""Searching: the query tower of a model over the shards of the index built with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import faiss
+import numpy as np
+
+from mmse_model.ann import map_index, merge_nearest, training_digest
+from mmse_model.index_files import BrokenIndex, IndexCard, shard_fault
+
+
+class QueryEncoder(Protocol):
+    """What the retriever needs of `mmse_model.encoder.Encoder`."""
+
+    dimension: int
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 (N, D)."""
+
+
+@dataclass(frozen=True)
+class ShardSearcher:
+    """The shards of one index, memory-mapped. Threads may share it: searching changes nothing."""
+
+    card: IndexCard
+    shards: tuple[Any, ...]
+    probes: int
+
+    @staticmethod
+    def open(folder: Path, probes: int | None = None, *, hashes: bool = True) -> ShardSearcher:
+        """Maps every shard of an index folder; `hashes=False` checks sizes but not every byte.
+
+        Raises BrokenIndex that names the file where one is missing, truncated, altered or built
+        with another quantizer, and where `probes` is outside 1..lists.
+        """
+        card = IndexCard.read(folder)
+        probes = card.probes if probes is None else probes
+        if not 1 <= probes <= card.lists:
+            raise BrokenIndex(f"{folder}: probes = {probes}; expected 1..{card.lists}, the lists of the index")
+        shards = []
+        for shard in card.shards:
+            if fault := shard_fault(folder, shard, hashes):
+                raise BrokenIndex(fault)
+            shards.append(_map_shard(folder / shard.path, card, probes))
+        return ShardSearcher(card, tuple(shards), probes)
+
+    def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Squared L2 distances float32 (N, k) and dense ids int64 (N, k), nearest first; (inf, -1) where none is left.
+
+        All shards share one coarse quantizer, so that the lists to probe are found once.
+        """
+        if k < 1:
+            raise ValueError(f"k = {k}; expected at least 1")
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != self.card.dimension:
+            raise ValueError(f"vectors of shape {vectors.shape}; expected (N, {self.card.dimension})")
+        coarse, lists = self.shards[0].quantizer.search(vectors, self.probes)
+        found = [shard.search_preassigned(vectors, k, lists, coarse) for shard in self.shards]
+        distances = np.concatenate([d for d, _ in found], axis=1)
+        ids = np.concatenate([i for _, i in found], axis=1)
+        return merge_nearest(np.where(ids < 0, np.inf, distances).astype(np.float32), ids, k)
+
+
+def _map_shard(path: Path, card: IndexCard, probes: int) -> Any:
+    try:
+        index = map_index(path)
+    except RuntimeError as error:
+        raise BrokenIndex(f"{path}: FAISS {faiss.__version__} cannot read it ({_first_line(error)})") from None
+    if training_digest(index) != card.training_digest:
+        raise BrokenIndex(f"{path}: built with another quantizer than index.json says")
+    index.nprobe = probes
+    return index
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+class Retriever:
+    """Encodes queries and finds the items with the largest inner product. Thread-safe.
+
+    Built from an encoder and a searcher, or by `Retriever.open` from two published folders.
+    """
+
+    def __init__(self, encoder: QueryEncoder, searcher: ShardSearcher) -> None:
+        if encoder.dimension != searcher.card.dimension:
+            raise BrokenIndex(
+                f"the model gives vectors of {encoder.dimension}, the index holds {searcher.card.dimension} dimensions"
+            )
+        self.encoder = encoder
+        self.searcher = searcher
+
+    @staticmethod
+    def open(
+        model_folder: str | Path, index_folder: str | Path, probes: int | None = None, *, hashes: bool = True
+    ) -> Retriever:
+        """Opens a model and the index that belongs to it; `probes` replaces the stored number of lists to search.
+
+        Raises BrokenIndex where the index was built from another model or a shard cannot be trusted.
+        """
+        from mmse_model.encoder import Encoder
+
+        searcher = ShardSearcher.open(Path(index_folder), probes, hashes=hashes)
+        content = published_content_hash(Path(model_folder))
+        if content != searcher.card.model:
+            raise BrokenIndex(
+                f"{index_folder}: built with model {searcher.card.model[:12]}...; "
+                f"{model_folder} holds {content[:12]}..."
+            )
+        return Retriever(Encoder.open(model_folder), searcher)
+
+    @property
+    def card(self) -> IndexCard:
+        """What the index says of itself."""
+        return self.searcher.card
+
+    def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there."""
+        return self.search_vectors(self.encoder.encode_queries(texts), k)
+
+    def search_vectors(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same for query vectors, float32 (N, D), of any length.
+
+        Item vectors v have norm 1, so |q - v|^2 = |q|^2 + 1 - 2 <q, v>: the nearest are the best.
+        """
+        distances, ids = self.searcher.search(vectors, k)
+        square = np.sum(np.asarray(vectors, dtype=np.float32) ** 2, axis=1, keepdims=True)
+        return ids, ((square + 1 - distances) / 2).astype(np.float32)
+
+
+def published_content_hash(folder: Path) -> str:
+    """The content hash that a published folder's `_MANIFEST.json` states. Raises BrokenIndex where there is none."""
+    path = folder / "_MANIFEST.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["content_hash"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenIndex(f"{path}: no content hash to be read ({type(error).__name__})") from None

@@ -1,0 +1,93 @@
+"""Small published snapshots for tests: what a job reads is written by a job, audit and commit included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.index.vectors import pack_vectors
+from jobs.runtime.config import Config
+from jobs.runtime.job import Job, JobContext, run_job
+from schemas import EMBEDDINGS, ITEMS
+
+DAY = date(2026, 1, 8)
+DIMENSION = 16
+
+
+def config_in(folder: Path, **sections: dict[str, Any]) -> Config:
+    """A configuration whose paths lie in `folder`."""
+    paths = {"raw": str(folder / "raw"), "warehouse": str(folder / "warehouse"), "reports": str(folder / "reports")}
+    return Config.model_validate({"paths": paths, **sections})
+
+
+def publish(
+    spark: Any, config: Config, writes: tuple[str, ...], write: Callable[[JobContext], None],
+    reads: tuple[str, ...] = (),
+) -> JobContext:
+    """Runs `write` as a job that may write those datasets, and commits."""
+    return run_job(Job("given", reads=reads, writes=writes, run=write), config, DAY, lambda: spark)
+
+
+def publish_model(spark: Any, config: Config, seed: int = 0) -> str:
+    """A model of DIMENSION with nothing in it but its card; returns its content hash."""
+    def fill(folder: Path) -> None:
+        (folder / "model.json").write_text(json.dumps({"dimension": DIMENSION, "seed": seed}))
+
+    metrics = {"parameters_not_finite": 0.0, "validation_recall": 0.5, "last_loss": 1.0}
+    context = publish(spark, config, ("model",), lambda c: c.write_files("model", fill, metrics=metrics) and None)
+    return context.outputs["model", context.dt].content_hash
+
+
+def unit_vectors(rows: int, seed: int = 0, centres: int = 8) -> np.ndarray:
+    """float32 (rows, DIMENSION) of unit norm around some centres."""
+    draw = np.random.default_rng(seed)
+    vectors = draw.normal(size=(centres, DIMENSION))[draw.integers(0, centres, rows)]
+    vectors = vectors + 0.7 * draw.normal(size=(rows, DIMENSION))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def embedding_rows(ids: np.ndarray, vectors: np.ndarray) -> pa.Table:
+    """Rows of `embeddings`, object id `o<dense id>`."""
+    names = pa.array([f"o{number}" for number in ids.tolist()])
+    columns = [pa.array(ids, pa.int64()), names, pack_vectors(vectors)]
+    return pa.Table.from_arrays(columns, schema=EMBEDDINGS.arrow_schema())
+
+
+def publish_embeddings(
+    spark: Any, config: Config, ids: np.ndarray, vectors: np.ndarray, model: str, files: int = 2
+) -> JobContext:
+    """Embeddings in dense-id order in so many files; the figures of the audit are as they should be."""
+    facts = {"dimension": DIMENSION, "model": model, "items": "0" * 64, "numbering": "1"}
+    good = {
+        "missing_items": 0.0, "unknown_items": 0.0, "not_finite": 0.0, "norm_off_one": 0.0,
+        "mean_pairwise_cosine": 0.1, "effective_rank": 8.0,
+    }
+
+    def write(context: JobContext) -> None:
+        frame = spark.createDataFrame(embedding_rows(ids, vectors)).repartitionByRange(files, "dense_id")
+        context.manifest("model")
+        context.write("embeddings", frame.sortWithinPartitions("dense_id"), facts=facts, metrics=good)
+
+    return publish(spark, config, ("embeddings",), write, reads=("model",))
+
+
+def item_rows(rows: int) -> list[tuple[Any, ...]]:
+    """Rows of `items` with dense ids from 0; every seventh is not available."""
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    return [
+        (f"o{n}", n, "en", f"usb cable {n}", "Acme" if n % 2 else None, "Cables > USB", f"shop {n % 3}",
+         None if n % 5 == 0 else n / 10, n % 7 != 6, start, None)
+        for n in range(rows)
+    ]
+
+
+def publish_items(spark: Any, config: Config, rows: int) -> JobContext:
+    """A catalogue of `item_rows`."""
+    frame = spark.createDataFrame(item_rows(rows), ITEMS.spark_schema())
+    return publish(spark, config, ("items",), lambda c: c.write("items", frame, facts={"numbering": "1"}) and None)
