@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Literal
+from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator
 
 from jobs.runtime.checks import refuse_unknown
 from mmse_model.config import Settings
+from schemas.events import ACTIONS
 
 
 class PathSettings(Settings):
@@ -28,20 +30,58 @@ class SparkSettings(Settings):
 
 
 class BotSettings(Settings):
-    """Second step of bot filtering: behaviour of one client within one arrival day."""
+    """Second step of bot filtering: what one client does within one arrival day. Each rule alone is enough."""
 
-    max_requests_per_day: int = Field(400, ge=1)
+    max_requests_per_day: int = Field(1_000, ge=1, description="rule volume: more requests")
+    max_events_per_day: int = Field(20_000, ge=1, description="rule volume: more events")
+    max_requests_per_minute: int = Field(20, ge=1, le=1_000, description="rule rate: more in any 60 seconds")
+    steady_steps: int = Field(10, ge=2, description="rule regular: pauses compared with the one before, at least")
+    steady_ratio: float = Field(1.5, gt=1, description="two pauses are alike within this factor")
+    steady_share: float = Field(0.65, gt=0, le=1, description="rule regular: share of pauses alike the one before")
+    idle_requests: int = Field(40, ge=1, description="rule no_clicks: requests, at least")
+    idle_share: float = Field(0.02, ge=0, le=1, description="rule no_clicks: share of requests with a click, at most")
+    breadth_queries: int = Field(150, ge=1, description="rule breadth: distinct queries, at least")
+    breadth_share: float = Field(0.1, ge=0, le=1, description="rule breadth: share of requests with a click, at most")
+    repeat_requests: int = Field(30, ge=2, description="rule repetition: requests, at least")
+    repeat_share: float = Field(0.15, gt=0, le=1, description="rule repetition: distinct queries per request, at most")
+    eager_requests: int = Field(20, ge=1, description="rule click_rate: requests, at least")
+    eager_share: float = Field(0.95, gt=0, le=1, description="rule click_rate: share of requests with a click, at least")
 
 
 class IngestSettings(Settings):
     """Raw logs to canonical requests and events."""
 
     adapter: Literal["ubi"] = "ubi"
-    catch_up_days: int = Field(0, ge=0, description="earlier arrival days without a snapshot that are ingested too")
-    late_days: int = Field(3, ge=0, description="older events are too_late")
+    files: tuple[str, ...] = Field(("queries*", "events*", "ubi*"), min_length=1, description="names of raw files, as patterns")
+    catch_up_days: int = Field(0, ge=0, le=366, description="earlier arrival days without a snapshot that are ingested too")
+    late_days: int = Field(3, ge=0, le=366, description="what happened more days before its arrival is too_late")
+    future_minutes: int = Field(60, ge=0, le=1_440, description="a time this far past the arrival day is still believed")
+    time_zone: str = Field("UTC", description="zone of ISO times that name none, such as Europe/Berlin")
+    position_base: Literal[0, 1] = Field(1, description="number of the first position in the log")
+    position_base_by_application: dict[str, Literal[0, 1]] = Field(
+        default_factory=dict, description="where applications differ"
+    )
+    action_aliases: dict[str, str] = Field(
+        default_factory=dict, description="action of the log in lower case -> one of schemas.events.ACTIONS"
+    )
     user_key_file: str = Field("build/demo/secrets/user_key", description="file with the HMAC key, outside the data")
-    key_id: str = "k1"
+    key_id: str = Field("k1", min_length=1, max_length=64, description="name of that key, stored beside every hash")
     bots: BotSettings = BotSettings()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("expected a zone of the IANA database such as UTC or Europe/Berlin")
+        return name
+
+    @field_validator("action_aliases")
+    @classmethod
+    def _known_actions(cls, aliases: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(aliases.values()) - set(ACTIONS))
+        if unknown:
+            raise ValueError(f"unknown action {unknown[0]!r}; expected one of {ACTIONS}")
+        return {name.strip().lower(): action for name, action in aliases.items()}
 
 
 class ItemSettings(Settings):
