@@ -16,6 +16,7 @@ from typing import Any
 import faiss
 
 from jobs.index.building import BadVectors, build_shard, refuse_faulty
+from jobs.index.parts import model_day
 from jobs.index.plan import ShardTask, estimate_memory, fit_lists, plan_shards, read_row_groups, refuse_too_large
 from jobs.index.recall import figures_of
 from jobs.index.vectors import hash_sample
@@ -51,7 +52,7 @@ class Trained:
 def plan_build(context: JobContext) -> Plan:
     """Reads footers and decides; refuses embeddings of another model and a build that is too large."""
     settings = context.config.index
-    embeddings, model = context.manifest("embeddings"), context.manifest("model")
+    embeddings, model = context.manifest("embeddings"), context.manifest("model", model_day(context))
     made_with, dimension = embeddings.facts["model"], int(embeddings.facts["dimension"])
     if made_with != model.content_hash:
         raise InputError(

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from jobs.index.encoding import TEXT_COLUMNS, ItemEncoder, encode_blocks, open_encoder
 from jobs.index.measures import measure_embeddings
+from jobs.index.parts import model_day
 from jobs.runtime.errors import Blocked, InputError
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.main import main
@@ -63,17 +64,17 @@ def model_dimension(model_folder: Path) -> int:
 
 
 def run(context: JobContext) -> None:
-    """Encodes the available items of the day with the model of the day."""
-    settings = context.config.embed
-    model = context.manifest("model")
+    """Encodes the available items of the day with the newest model up to the day."""
+    settings, trained = context.config.embed, model_day(context)
+    model = context.manifest("model", trained)
     items = context.manifest("items")
-    dimension = model_dimension(context.folder("model"))
+    dimension = model_dimension(context.folder("model", trained))
     eligible = eligible_items(context.read("items"))
     rows = eligible.count()
     if not rows and not context.allow_empty:
         raise Blocked(f"items dt={context.dt}: none of {items.rows} items is available; expected at least one")
     tasks = task_count(rows, settings.block, settings.rows_per_file, context.spark.sparkContext.defaultParallelism)
-    opener = partial(open_encoder, str(context.folder("model")))
+    opener = partial(open_encoder, str(context.folder("model", trained)))
     context.write(
         "embeddings",
         embed(eligible, opener, settings.block, tasks),

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmse_model.ann import map_index, merge_nearest, training_digest
 from mmse_model.index_files import BrokenIndex, IndexCard, shard_fault
+from mmse_model.text import normalise_many
 
 
 class QueryEncoder(Protocol):
@@ -121,8 +122,11 @@ class Retriever:
         return self.searcher.card
 
     def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there."""
-        return self.search_vectors(self.encoder.encode_queries(texts), k)
+        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there.
+
+        Texts are normalised here, as training normalised them.
+        """
+        return self.search_vectors(self.encoder.encode_queries(normalise_many(texts)), k)
 
     def search_vectors(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The same for query vectors, float32 (N, D), of any length.

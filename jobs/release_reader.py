@@ -1,0 +1,103 @@
+"""Searching what is released: no Spark, and nothing read but the query tower, the shards and the rows of the hits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as pads
+
+from jobs.publish_release import FORMAT, RELEASE_FILE, RUNS_FILE
+from jobs.runtime import store
+from jobs.runtime.config import Config
+from jobs.runtime.errors import ConfigError, InputError
+from jobs.runtime.manifest import Manifest
+from jobs.runtime.snapshots import Entry, SnapshotLog
+from mmse_model.index_files import BrokenIndex
+from mmse_model.retriever import Retriever
+from mmse_model.text import normalise
+
+SHOWN = ("dense_id", "object_id", "title", "brand", "price")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result: rank from 1, score (inner product), and what a person wants to see of the item."""
+
+    rank: int
+    score: float
+    object_id: str
+    title: str
+    brand: str | None
+    price: float | None
+
+
+@dataclass(frozen=True)
+class Released:
+    """An open release: the retriever, the item files of the same day, and what release.json says."""
+
+    retriever: Retriever
+    item_files: tuple[Path, ...]
+    info: dict[str, Any]
+
+    def items(self, dense_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Dense id -> SHOWN columns, for those ids alone: other rows are filtered away while reading."""
+        wanted = pads.field("dense_id").isin([int(i) for i in dense_ids])
+        files = pads.dataset([str(path) for path in self.item_files], format="parquet")
+        return {row["dense_id"]: row for row in files.to_table(columns=list(SHOWN), filter=wanted).to_pylist()}
+
+    def search(self, text: str, k: int) -> list[Hit]:
+        """The k best items of one query, best first; fewer where the index holds fewer."""
+        found, scores = self.retriever.search([text], k)
+        hits = [(int(i), float(s)) for i, s in zip(found[0], scores[0]) if i >= 0]
+        items = self.items([i for i, _ in hits])
+        return [
+            Hit(rank, score, item["object_id"], item["title"], item["brand"], item["price"])
+            for rank, (dense_id, score) in enumerate(hits, 1)
+            for item in (items[dense_id],)
+        ]
+
+
+def open_release(config: Config, entry: Entry | None = None, dt: str | None = None) -> Released:
+    """Opens the newest release, or that of day `dt`, as the newest entry of the snapshot log (or `entry`) names it.
+
+    Raises InputError where none is published or a part of it is missing, altered or of another build.
+    """
+    warehouse = Path(config.paths.warehouse).absolute()
+    entry = entry or SnapshotLog(warehouse).head()
+    days = entry.days("release")
+    day = dt or (days[-1] if days else None)
+    run = entry.run("release", day) if day else None
+    if day is None or run is None:
+        raise InputError(f"release dt={day or 'any'}: not published in {warehouse}; published days: {days or 'none'}")
+    folder = store.run_folder(warehouse, "release", day, run)
+    info, runs = _read(folder / RELEASE_FILE), _read(folder / RUNS_FILE)
+    if info.get("format") != FORMAT:
+        found = info.get("format")
+        raise InputError(f"{folder / RELEASE_FILE}: format = {found!r}; expected {FORMAT}: publish it again")
+    parts = {name: store.run_folder(warehouse, name, part["dt"], part["run"]) for name, part in runs.items()}
+    items = Manifest.read(parts["items"])
+    try:
+        retriever = Retriever.open(parts["model"], parts["index"])
+    except BrokenIndex as error:
+        raise InputError(str(error)) from None
+    return Released(retriever, tuple(parts["items"] / f.path for f in items.files), info)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({type(error).__name__})") from None
+
+
+def search_release(config: Config, text: str, k: int) -> list[Hit]:
+    """The k best items of the newest release for one query, best first."""
+    if k < 1:
+        raise ConfigError(f"k = {k}; expected at least 1")
+    if not normalise(text):
+        raise ConfigError(f"query {text!r}: nothing is left after normalisation; expected words")
+    return open_release(config).search(text, k)
