@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.report.pages import is_number
 from jobs.report.plots import position_plot
+from jobs.runtime.manifest import Manifest
+from schemas.impressions import ATTRIBUTION_RULES
 from schemas.quarantine import DISPOSITIONS
 
 
@@ -51,20 +53,56 @@ def quarantine_reasons(ledger: Counter[tuple[str, str, str]], top: int = 12) -> 
     return sorted(reasons, key=lambda row: (-row[2], row[0], row[1]))[:top]
 
 
-FUNNEL = (("shown", "rows"), ("examined", "examined"), ("clicked", "with_click"), ("carted", "with_cart"),
-          ("ordered", "with_order"))
+def funnel(by_stage: Mapping[str, int], stages: Sequence[str]) -> list[Bar]:
+    """Impressions that came at least as far as each stage, as a share of those shown.
+
+    `by_stage` counts impressions by their furthest stage, `stages` names the stages weakest
+    first; what is counted under another name was shown, no more.
+    """
+    shown = sum(by_stage.values())
+    counts = [by_stage.get(stage, 0) for stage in stages]
+    reached = [("shown", shown), ("examined", sum(counts))]
+    reached += [(stage, sum(counts[n:])) for n, stage in enumerate(stages) if n]
+    return [Bar(label, n, n / shown if shown else None) for label, n in reached]
 
 
-def funnel(metrics: Mapping[str, float]) -> list[Bar]:
-    """Impressions that came at least as far as each stage, as a share of those shown."""
-    shown = metrics.get("rows", 0.0)
-    return [Bar(label, metrics[m], metrics[m] / shown if shown else None) for label, m in FUNNEL if m in metrics]
-
-
-def click_rate_plot(facts: Mapping[str, Any]) -> str | None:
-    """Clicks per impression by position, where the labels' facts give it."""
-    points = [(int(row["position"]), float(row["ctr"])) for row in facts.get("ctr_by_position", ())]
+def click_rate_plot(by_position: Sequence[Sequence[int]]) -> str | None:
+    """Clicks per impression by position, from [position, impressions, clicks] rows."""
+    points = [(position, clicks / shown) for position, shown, clicks in by_position if shown]
     return position_plot(sorted(points), "click rate by position") if points else None
+
+
+@dataclass(frozen=True)
+class LabelledDay:
+    """How mature the labels of one event day are."""
+
+    dt: str
+    impressions: int
+    days: int
+    final: bool
+    labelled_on: str
+
+
+def maturity(manifests: Iterable[Manifest]) -> list[LabelledDay]:
+    """One line per day of impressions that says how long its orders were waited for."""
+    known = [(m, m.facts["maturity"]) for m in manifests if "maturity" in m.facts]
+    return [LabelledDay(m.dt, m.rows, f["days"], f["final"], f["labelled_on"]) for m, f in known]
+
+
+@dataclass(frozen=True)
+class RuleTable:
+    """Conversions by action (rows) and attribution rule (columns)."""
+
+    rules: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def rule_table(by_action: Mapping[str, Mapping[str, int]]) -> RuleTable:
+    """The attributions of a day; rules in the order in which they are tried."""
+    seen = {rule for rules in by_action.values() for rule in rules}
+    rules = tuple(dict.fromkeys([r for r in ATTRIBUTION_RULES if r in seen] + sorted(seen)))
+    rows = ((action, tuple(counts.get(rule, 0) for rule in rules)) for action, counts in sorted(by_action.items()))
+    return RuleTable(rules, tuple(rows))
 
 
 def plain_facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

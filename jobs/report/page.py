@@ -47,21 +47,26 @@ def report_values(
         "entry": published.entry, "jobs": quality.job_lines(verdicts, published.entry),
         "checks": quality.dataset_checks(verdicts, dict(docs)), "has_docs": bool(docs),
         "manifests": published.manifests(dt), "verdicts": verdicts, "config_hash": config.hash(),
-        **flow_values(published, dt), **model_values(published, dt),
+        **flow_values(config, published, dt), **model_values(published, dt),
     }
 
 
-def flow_values(published: Published, dt: str) -> dict[str, Any]:
-    """Waterfall, quarantine, funnel, positions, maturity, tolerance."""
+def flow_values(config: Config, published: Published, dt: str) -> dict[str, Any]:
+    """Waterfall, quarantine, tolerance, funnel, positions, attribution, maturity."""
     ledger = published.ledger(dt)
-    impressions = published.manifest("impressions", dt)
-    requests = published.manifest("requests", dt)
+    impressions = _facts(published.manifest("impressions", dt))
+    attributions = _facts(published.manifest("attributions", dt))
+    stages = [s.name for s in config.stages if s.source == "impression"]
+    days = [d for d in published.entry.days("impressions") if d <= dt][-config.labels.window_days :]
+    labelled = [m for m in (published.manifest("impressions", d) for d in days) if m is not None]
     return {
         "waterfalls": None if ledger is None else flow.waterfalls(ledger),
         "quarantine": None if ledger is None else flow.quarantine_reasons(ledger),
-        "funnel": None if impressions is None else flow.funnel(impressions.metrics),
-        "ctr_plot": None if impressions is None else flow.click_rate_plot(impressions.facts),
-        "maturity": _facts(impressions, "maturity"), "tolerance": _facts(requests, "tolerance"),
+        "tolerance": _nested(_facts(published.manifest("requests", dt)), "tolerance"),
+        "funnel": flow.funnel(impressions["funnel"], stages) if "funnel" in impressions else None,
+        "ctr_plot": flow.click_rate_plot(impressions.get("clicks_by_position", ())),
+        "rules": flow.rule_table(attributions["rules"]) if "rules" in attributions else None,
+        "maturity": flow.maturity(labelled),
     }
 
 
@@ -77,8 +82,10 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
     }
 
 
-def _facts(manifest: Manifest | None, name: str) -> list[tuple[str, Any]] | None:
-    """The numbers of one nested fact; None where the manifest or the fact is absent."""
-    if manifest is None or name not in manifest.facts:
-        return None
-    return flow.plain_facts(manifest.facts[name])
+def _facts(manifest: Manifest | None) -> Mapping[str, Any]:
+    return manifest.facts if manifest else {}
+
+
+def _nested(facts: Mapping[str, Any], name: str) -> list[tuple[str, Any]] | None:
+    """The numbers of one nested fact; None where it is absent."""
+    return flow.plain_facts(facts[name]) if name in facts else None

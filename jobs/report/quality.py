@@ -20,7 +20,7 @@ class JobLine:
 
     name: str
     verdict: JobVerdict | None
-    published: bool
+    published: str
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,16 @@ def read_verdicts(reports: Path, dt: str) -> dict[str, JobVerdict]:
 def job_lines(verdicts: dict[str, JobVerdict], entry: Entry) -> list[JobLine]:
     """Every job of the chain, run or not."""
     names = [*JOB_NAMES, *(name for name in verdicts if name not in JOB_NAMES)]
-    return [JobLine(name, verdicts.get(name), _is_published(verdicts.get(name), entry)) for name in names]
+    return [JobLine(name, verdicts.get(name), _published(verdicts.get(name), entry)) for name in names]
 
 
-def _is_published(verdict: JobVerdict | None, entry: Entry) -> bool:
-    outputs = verdict.outputs if verdict else ()
-    return bool(outputs) and all(entry.run(o.dataset, o.dt) == o.run_id for o in outputs)
+def _published(verdict: JobVerdict | None, entry: Entry) -> str:
+    """Whether what the job wrote stands in the entry."""
+    if verdict is None or verdict.verdict == "error":
+        return "no"
+    if not verdict.outputs:
+        return "no" if verdict.verdict == "block" else "nothing new"
+    return "yes" if all(entry.run(o.dataset, o.dt) == o.run_id for o in verdict.outputs) else "no"
 
 
 def headline(verdicts: dict[str, JobVerdict]) -> tuple[Word | None, str]:
