@@ -168,11 +168,12 @@ class JobContext:
         store.write_rows_by_day(staging, split, "_day", folders, options or {})
         found = describe(store.read_folders(self.spark, DATASETS[dataset], folders.values())) if describe else {}
 
-        def manifest(day: str, folder: Path) -> Manifest:
+        def manifest(day: str) -> Manifest:
             more, metrics = found.get(day, ({}, {}))
-            return self._describe_rows(dataset, day, folder, {**(facts or {}).get(day, {}), **more}, metrics)
+            return self._describe_rows(dataset, day, folders[day], {**(facts or {}).get(day, {}), **more}, metrics)
 
-        return {day: manifest(day, folder) for day, folder in folders.items()}
+        with ThreadPoolExecutor(4) as pool:  # small jobs of many days would otherwise wait for each other
+            return dict(zip(folders, pool.map(manifest, folders)))
 
     def written(self, dataset: str, days: Iterable[str]) -> DataFrame:
         """The rows that this run has written for `days`: a job's second step reads what its first left on disk."""
