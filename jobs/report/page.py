@@ -78,8 +78,14 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
     return {
         "split": None if tuples is None else [(m, tuples.metrics.get(m)) for m in SPLIT_METRICS],
         "recall": None if evaluation is None else recall_section(evaluation.facts),
-        "index": None if index is None else flow.plain_facts(index.metrics) + flow.plain_facts(index.facts),
+        "index": None if index is None else index_figures(index),
     }
+
+
+def index_figures(index: Manifest) -> list[tuple[str, Any]]:
+    """The codec, what the build measured and what it was built with."""
+    codec = [("codec", index.facts["codec"])] if "codec" in index.facts else []
+    return codec + flow.plain_facts(index.metrics) + flow.plain_facts(index.facts)
 
 
 def _facts(manifest: Manifest | None) -> Mapping[str, Any]:

@@ -1,0 +1,191 @@
+"""The report page: what it says of a day, and that it loads nothing and leaks nothing."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.report.page import build_report
+from jobs.runtime.config import Config
+from jobs.runtime.snapshots import SnapshotLog
+from tests.jobs.report.shop import DT, check, config_in, leave_verdict, ledger_table, publish, run_verdict
+
+DAY = date.fromisoformat(DT)
+
+
+class Text(HTMLParser):
+    """Visible text, and every address the page mentions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("href", "src", "xlink:href", "action"):
+                self.addresses.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] not in ("style", "script"):
+            self.parts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.parts).split())
+
+
+def page(config: Config, entry: Any = None) -> Text:
+    parsed = Text()
+    parsed.feed(build_report(config, DAY, entry).read_text(encoding="utf-8"))
+    return parsed
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return config_in(tmp_path)
+
+
+EVALUATION = {
+    "catalogue": 20_000, "queries": {"ordered": 120}, "k": 100, "k_rule": "the smallest", "oracle": 0.875,
+    "table": [
+        {"system": system, "search": search, "truth": "ordered", "k": k, "recall": recall, "low": recall - 0.01,
+         "high": recall + 0.01}
+        for system, search, recall in (("mmse", "exact", 0.71), ("mmse", "ann", 0.70), ("<b>", "exact", 0.512))
+        for k in (10, 100)
+    ],
+    "paired": [{"a": "mmse", "b": "bm25", "search": "exact", "truth": "ordered", "k": 100, "difference": 0.198,
+                "low": 0.15, "high": 0.24, "p": 0.001}],
+    "left_out": {"oracle": "no truth"},
+}
+
+
+def publish_all(config: Config) -> None:
+    publish(config, "ledger", table=ledger_table(
+        ("query", "accepted", "", 90), ("query", "quarantined", "bad_timestamp", 10), ("event", "accepted", "", 7),
+    ))
+    publish(config, "requests", facts={"tolerance": {"numeric_strings": 4321}})
+    publish(config, "impressions", rows=100, facts={
+        "funnel": {"not examined": 60, "unclicked": 30, "clicked": 8, "ordered": 2},
+        "clicks_by_position": [[1, 50, 10], [2, 50, 5]], "maturity": {"days": 3, "final": False, "labelled_on": DT},
+    })
+    publish(config, "attributions", facts={"rules": {"purchase": {"own_query": 77, "none": 3}}})
+    publish(config, "tuples", metrics={"train_rows": 5000, "sessions_on_both_sides": 0})
+    publish(config, "evaluation", facts=EVALUATION)
+    publish(config, "index", facts={"codec": "sq8", "lists": 256}, metrics={"vectors": 19_000})
+
+
+def test_a_date_without_anything_says_so_in_every_part(config: Config) -> None:
+    shown = page(config)
+    assert "NOT RUN No job has run for this date." in shown.text
+    for part in ("funnel", "split", "recall", "index", "checks"):
+        assert part in shown.ids
+    assert shown.text.count("for this date.") >= 8
+
+
+def test_the_parts_show_what_is_published(config: Config) -> None:
+    publish_all(config)
+    text = page(config).text
+    assert "query: 100 raw records accepted 90 90.0 % quarantined 10 10.0 %" in text
+    assert "event: 7 raw records accepted 7 100.0 %" in text
+    assert "query bad_timestamp 10" in text
+    assert "4,321" in text
+    # 100 shown; 40 examined; 10 clicked or further; 2 ordered
+    assert "shown 100 100.0 % examined 40 40.0 % clicked 10 10.0 % ordered 2 2.0 %" in text
+    assert "purchase 77 3" in text
+    assert f"{DT} 100 3 may change" in text
+    assert re.search(r"train_ rows 5,000", text)
+    assert "0.710 0.700–0.720" in text
+    assert "ordered mmse − bm25 100 +0.198 +0.150 to +0.240" in text
+    assert "An oracle that knows the truth reaches 0.875" in text
+    assert "vectors 19,000" in text
+    assert "codec sq8" in text
+
+
+def test_a_blocked_job_comes_first_with_its_reason(config: Config) -> None:
+    leave_verdict(config, "ingest_logs", "pass", run_verdict(check("rows", 5)))
+    leave_verdict(config, "build_tuples", "block", run_verdict(
+        check("rows", 5), check("leaks", 3, success=False, low=None, high=0), dataset="tuples"
+    ), reason="tuples: leaks is 3, expected at most 0")
+    shown = page(config)
+    assert "BLOCK build_tuples was stopped: tuples: leaks is 3, expected at most 0" in shown.text
+    checks = shown.text[shown.text.index("Checks block"):]
+    assert checks.index("leaks critical at most 0 3 block 2026-01-08") < checks.index("rows critical at least 1 5")
+    assert checks.index("tuples") < checks.index("requests")
+
+
+def test_warnings_are_counted_and_do_not_hide_the_trust(config: Config) -> None:
+    leave_verdict(config, "ingest_logs", "warn", run_verdict(
+        check("rows", 5), check("hours", 3, severity="warning", success=False, low=20)
+    ))
+    assert "WARN Today's output may be used, with warnings: 1 of 2 checks failed, none of them critical." in page(config).text
+
+
+def test_every_job_of_the_chain_has_its_line(config: Config) -> None:
+    leave_verdict(config, "train_model", "pass", run_verdict(check("rows", 5)), notes={"loss": 1.25})
+    text = page(config).text
+    assert "train_model pass 10 5 1.5 no loss 1.25" in text
+    assert "publish_release not run for this date" in text
+
+
+def test_what_stands_in_the_entry_counts_as_published(config: Config) -> None:
+    publish(config, "requests", run_id="run-1")
+    leave_verdict(config, "ingest_logs", "pass", run_verdict(check("rows", 5)))
+    leave_verdict(config, "label_impressions", "pass")
+    assert "ingest_logs pass 10 5 1.5 yes" in page(config).text
+    assert "label_impressions pass 10 5 1.5 nothing new" in page(config).text
+    publish(config, "requests", run_id="run-2")
+    assert "ingest_logs pass 10 5 1.5 no" in page(config).text
+
+
+def test_an_older_entry_can_be_reported(config: Config) -> None:
+    publish(config, "index", facts={"lists": 111})
+    first = SnapshotLog(config.paths.warehouse).head()
+    publish(config, "index", facts={"lists": 222}, run_id="run-2")
+    assert "lists 222" in page(config).text
+    assert "lists 111" in page(config, first).text
+
+
+def test_the_page_loads_nothing_from_elsewhere(config: Config) -> None:
+    publish_all(config)
+    shown = page(config)
+    outside = [a for a in shown.addresses if "//" in a or a.startswith("/")]
+    assert outside == []
+    assert "script" not in shown.tags
+    raw = (Path(config.paths.reports) / f"dt={DT}" / "index.html").read_text()
+    assert re.findall(r"@import|@font-face|url\((?!#)", raw) == []
+    plot_ids = [i for i in shown.ids if "recall" in i or "click" in i]
+    assert len(plot_ids) == len(set(plot_ids)) > 0
+
+
+def test_text_from_elsewhere_is_escaped(config: Config) -> None:
+    publish_all(config)
+    evil = "<script>alert(1)</script>"
+    publish(config, "ledger", table=ledger_table(("query", "quarantined", evil, 3)), run_id="run-2")
+    leave_verdict(config, "ingest_logs", "error", reason=evil, notes={evil: evil},
+                  inputs={evil: evil})
+    shown = page(config)
+    assert "script" not in shown.tags
+    assert "b" not in shown.tags
+    assert evil in shown.text
+
+
+def test_values_over_several_days_become_one_line_and_the_failing_days_are_named(config: Config) -> None:
+    days = [run_verdict(check("rows", n, success=n > 0), dt=f"2026-01-0{n + 1}") for n in range(3)]
+    leave_verdict(config, "ingest_logs", "block", *days, reason="r")
+    assert "rows critical at least 1 0 block 2026-01-01" in page(config).text
+    good = [run_verdict(check("rows", n), dt=f"2026-01-0{n}") for n in range(1, 4)]
+    leave_verdict(config, "ingest_logs", "pass", *good)
+    text = page(config).text
+    assert "1 checks on 3 days" in text
+    assert "rows critical at least 1 1 to 3" in text

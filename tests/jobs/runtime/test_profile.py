@@ -1,0 +1,69 @@
+"""The profile: counts by hand, a content hash that depends on rows and on nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from jobs.runtime.profile import duplicate_keys, profile, profile_expressions, row_hash_sql
+from schemas import DATASETS, Column, Dataset, Metric
+
+PAIRS = Dataset(
+    name="pairs", doc="",
+    columns=(Column("a", "string", False), Column("b", "string"), Column("n", "int")),
+    key=("a", "b"),
+    metrics=(Metric("mean_n", "avg(n)"), Metric("big", "count_if(n > 1)")),
+)
+
+
+def pairs(spark: SparkSession, *rows: tuple[str | None, str | None, int | None]) -> DataFrame:
+    return spark.createDataFrame(list(rows), "a string, b string, n int")
+
+
+def test_rows_nulls_metrics_and_duplicates_are_counted(spark: SparkSession) -> None:
+    frame = pairs(spark, ("x", "y", 1), ("x", "y", 4), ("x", None, None), (None, "y", 1))
+    rows, _, metrics = profile(frame, PAIRS)
+    assert rows == 4
+    assert metrics == {"nulls:a": 1, "mean_n": 2.0, "big": 1, "rows": 4, "duplicate_keys": 1}
+
+
+def test_a_figure_that_no_row_can_give_is_left_out(spark: SparkSession) -> None:
+    rows, total, metrics = profile(pairs(spark), PAIRS)
+    assert (rows, total) == (0, 0)
+    assert metrics == {"nulls:a": 0, "big": 0, "rows": 0, "duplicate_keys": 0}
+
+
+def test_only_rows_beyond_the_first_of_a_key_are_duplicates_and_a_null_part_is_a_value(spark: SparkSession) -> None:
+    frame = pairs(spark, ("x", None, 1), ("x", None, 2), ("x", None, 3), ("y", None, 1))
+    assert duplicate_keys(frame, ("a", "b")) == 2
+    assert duplicate_keys(frame, ("n",)) == 1
+
+
+def total(frame: DataFrame) -> int:
+    return int(frame.selectExpr(*profile_expressions(PAIRS)[1:2]).first()["hash_total"])
+
+
+def test_the_hash_total_is_the_same_under_every_layout_and_counts_a_row_as_often_as_it_stands(
+    spark: SparkSession,
+) -> None:
+    rows = [(f"a{i % 7}", None if i % 3 else f"b{i}", i) for i in range(50)]
+    first = total(pairs(spark, *rows))
+    assert {total(pairs(spark, *reversed(rows)).repartition(n)) for n in (1, 3, 7)} == {first}
+    assert total(pairs(spark, *rows, rows[0])) != first
+
+
+def test_the_row_hash_changes_with_every_value_and_tells_nulls_by_their_place(spark: SparkSession) -> None:
+    variants = [
+        ("x", "y", 1), ("x", "z", 1), ("y", "x", 1), ("x", "y", 2), ("x", "y", None),
+        ("x", None, 1), (None, "x", 1),  # xxhash64 skips nulls: without the null pattern these two would agree
+        ("", None, 1), (None, "", 1), (None, None, None),
+    ]
+    hashed = pairs(spark, *variants).selectExpr(row_hash_sql(PAIRS)).collect()
+    assert len({row[0] for row in hashed}) == len(variants)
+
+
+@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if dataset.columns])
+def test_every_declared_metric_is_an_aggregate_that_spark_accepts(spark: SparkSession, name: str) -> None:
+    dataset = DATASETS[name]
+    empty = spark.createDataFrame([], dataset.spark_schema())
+    assert len(empty.selectExpr(*profile_expressions(dataset)).columns) == len(profile_expressions(dataset))
