@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
+from jobs.runtime.errors import MmseError
 from jobs.runtime.logs import say, set_up_logs
 from jobs.runtime.main import EPILOG, add_run_arguments, guarded, main as job_main, parse_day
 from jobs.runtime.snapshots import SnapshotLog
@@ -98,14 +99,18 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """`mmse run`: a span of jobs, then the report page where the span ends in a release."""
+    """`mmse run`: a span of jobs, then the report page, which says what stopped the day where something did."""
     set_up_logs(arguments.log_file)
     config = _config(arguments)
     day = parse_day(arguments.date)
     names = span(arguments.first, arguments.last)
     entry = SnapshotLog(config.paths.warehouse).entry(arguments.entry) if arguments.entry else None
     started = time.monotonic()
-    done = run_span(names, config, day, entry=entry, allow_empty=arguments.allow_empty)
+    try:
+        done = run_span(names, config, day, entry=entry, allow_empty=arguments.allow_empty)
+    except MmseError:
+        _print_report(config, day)
+        raise
     say(f"{len(done)} jobs in {time.monotonic() - started:.1f} s")
     _print_report(config, day)
     return 0

@@ -117,7 +117,8 @@ def test_an_unknown_column_is_named_with_those_there_are() -> None:
 
 
 def test_the_declarations_import_no_engine() -> None:
-    program = "import schemas, sys; print([m for m in ('pyspark', 'torch', 'petastorm', 'pyarrow', 'jobs', 'mmse_model')" \
-              " if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    engines = ("pyspark", "torch", "petastorm", "pyarrow", "jobs", "mmse_model")
+    program = f"import schemas, sys; print([m for m in {engines} if m in sys.modules])"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -14,7 +14,8 @@ from jobs.runtime.expectations import gx_context
 from schemas import Check, Dataset
 
 DT = "2026-01-08"
-DATA = Dataset(name="figures", doc="", checks=(Check("loss", "critical", high=5.0), Check("recall", "warning", low=0.5)))
+CHECKS = (Check("loss", "critical", high=5.0), Check("recall", "warning", low=0.5))
+DATA = Dataset(name="figures", doc="", checks=CHECKS)
 
 
 def validation(**figures: float) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def dataset(*checks: Check, name: str = "figures") -> Dataset:
     return Dataset(name=name, doc="", checks=checks)
 
 
-def outcomes(data: Dataset, days: Mapping[str, Mapping[str, float]], allow_empty: bool = False) -> dict[str, list[bool]]:
+def outcomes(
+    data: Dataset, days: Mapping[str, Mapping[str, float]], allow_empty: bool = False
+) -> dict[str, list[bool]]:
     """dt -> success of each check, as Great Expectations judges them."""
     results, _ = judge(data, checks_of(data), days, allow_empty, "test")
     return {dt: [c.success for c in checks] for dt, checks in results.items()}
@@ -271,7 +273,8 @@ def test_files_hold_the_declared_columns_and_a_file_that_does_not_is_counted(
     paths = list(Path(config.paths.warehouse).glob("ledger/*/*/*.parquet"))
     ledger = audit.DATASETS["ledger"]
     assert audit.files_of_other_schema(ledger, paths) == 0
-    spark.read.parquet(str(paths[0])).withColumn("records", F.col("records").cast("int")).write.parquet(str(tmp_path / "x"))
+    narrower = spark.read.parquet(str(paths[0])).withColumn("records", F.col("records").cast("int"))
+    narrower.write.parquet(str(tmp_path / "x"))
     assert audit.files_of_other_schema(ledger, [*paths, *(tmp_path / "x").glob("*.parquet")]) == 1
     assert context.committed is not None
 
