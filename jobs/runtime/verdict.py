@@ -57,10 +57,12 @@ class RunVerdict:
         return "block" if "critical" in failed else "warn" if failed else "pass"
 
     def to_json(self) -> dict[str, Any]:
+        """The fields with the verdict in front."""
         return {"verdict": self.verdict, **asdict(self)}
 
     @staticmethod
     def from_json(body: dict[str, Any]) -> RunVerdict:
+        """The reverse of `to_json`; the verdict follows from the checks."""
         fields = {k: v for k, v in body.items() if k != "verdict"}
         return RunVerdict(**{**fields, "checks": tuple(CheckResult(**c) for c in body["checks"])})
 
@@ -86,6 +88,7 @@ class JobVerdict:
     outputs: tuple[RunVerdict, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """The fields, each output with its verdict."""
         return {**asdict(self), "outputs": [o.to_json() for o in self.outputs]}
 
     def write(self, folder: Path) -> None:
