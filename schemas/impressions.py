@@ -4,7 +4,7 @@ from schemas.declare import Check, Column, Dataset, Metric
 
 IMPRESSIONS = Dataset(
     name="impressions",
-    doc="One item shown for one request, with the furthest stage of the funnel that it reached. `dt` is the day of the search.",
+    doc="One item shown for one request, with the furthest stage that it reached. `dt` is the day of the search.",
     columns=(
         Column("query_id", "string", False),
         Column("object_id", "string", False),
@@ -19,7 +19,7 @@ IMPRESSIONS = Dataset(
         Column("clicked_ts", "timestamp", True, "first click"),
         Column("carted_ts", "timestamp", True, "first cart that was not undone"),
         Column("ordered_ts", "timestamp", True, "first purchase that was not refunded"),
-        Column("undone_carts", "array<timestamp>", False, "cart, removal, cart, removal ... by time; empty where none was undone"),
+        Column("undone_carts", "array<timestamp>", False, "cart, removal, cart, removal ... by time"),
         Column("undone_orders", "array<timestamp>", False, "purchase, refund, purchase, refund ... by time"),
         Column("event_date", "date", False),
     ),
@@ -48,7 +48,9 @@ IMPRESSIONS = Dataset(
     ),
 )
 
-ATTRIBUTION_RULES = ("own_query", "session_last_touch", "last_cart", "last_clicked_query", "none")
+ATTRIBUTION_RULES = (
+    "own_query", "session_last_touch", "last_cart", "last_clicked_query", "repeated_order", "none",
+)
 
 ATTRIBUTIONS = Dataset(
     name="attributions",
@@ -58,16 +60,30 @@ ATTRIBUTIONS = Dataset(
         Column("ts", "timestamp", False),
         Column("action", "string", False),
         Column("object_id", "string", False),
+        Column("position", "int", True, "as the event says it; 1-based, absolute over pages"),
         Column("rule", "string", False, f"one of {ATTRIBUTION_RULES}"),
-        Column("query_id", "string", True, "null where the rule is none"),
-        Column("undone", "boolean", False, "a refund or removal followed"),
+        Column("query_id", "string", True, "null where the rule is none or repeated_order"),
+        Column("undone_ts", "timestamp", True, "the refund or removal that undid it before the label was closed"),
+        Column("undone", "boolean", False, "undone_ts is known"),
         Column("event_date", "date", False),
     ),
     key=("event_id",),
     metrics=(
         Metric("unattributed_share", "avg(cast(rule = 'none' as double))"),
+        Metric("attributed", "count_if(query_id is not null)"),
+        Metric("unattributed", "count_if(rule = 'none')"),
+        Metric("repeated_orders", "count_if(rule = 'repeated_order')"),
+        Metric(
+            "rule_without_request", "count_if((query_id is null) != (rule in ('none', 'repeated_order')))",
+            "a rule names a request, or there is none",
+        ),
     ),
     checks=(
+        Check(
+            "conversions_unaccounted", "critical", low=0, high=0,
+            doc="clicks, carts and purchases of the day in `events`, minus attributed, unattributed and repeated ones",
+        ),
+        Check("rule_without_request", "critical", high=0),
         Check("unattributed_share", "warning", high=0.3),
     ),
 )

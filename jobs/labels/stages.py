@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 COLUMNS = (
-    "request_ts", "user_refined", "examined_ts", "clicked_ts", "carted_ts", "ordered_ts", "undone_carts", "undone_orders",
+    "request_ts", "user_refined", "examined_ts", "clicked_ts", "carted_ts", "ordered_ts", "undone_carts",
+    "undone_orders",
 )
 """The columns of `impressions` that both functions read."""
 
