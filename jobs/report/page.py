@@ -12,13 +12,10 @@ from jobs.report.data_docs import build_data_docs
 from jobs.report.pages import render_page, write_page
 from jobs.report.published import Published
 from jobs.report.recall import recall_section
+from jobs.report.split import split_section
 from jobs.runtime.config import Config
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.snapshots import Entry
-
-SPLIT_METRICS = (
-    "train_rows", "validation_rows", "test_rows", "train_events_after_cut", "sessions_on_both_sides",
-)
 
 
 def build_report(config: Config, day: date, entry: Entry | None = None) -> Path:
@@ -62,7 +59,8 @@ def flow_values(config: Config, published: Published, dt: str) -> dict[str, Any]
     return {
         "waterfalls": None if ledger is None else flow.waterfalls(ledger),
         "quarantine": None if ledger is None else flow.quarantine_reasons(ledger),
-        "tolerance": _nested(_facts(published.manifest("requests", dt)), "tolerance"),
+        "tolerance": _nested(_facts(published.manifest("ledger", dt)), "tolerances"),
+        "bots": _nested(_facts(published.manifest("ledger", dt)), "bots"),
         "funnel": flow.funnel(impressions["funnel"], stages) if "funnel" in impressions else None,
         "ctr_plot": flow.click_rate_plot(impressions.get("clicks_by_position", ())),
         "rules": flow.rule_table(attributions["rules"]) if "rules" in attributions else None,
@@ -71,14 +69,16 @@ def flow_values(config: Config, published: Published, dt: str) -> dict[str, Any]
 
 
 def model_values(published: Published, dt: str) -> dict[str, Any]:
-    """Split, recall, index."""
+    """Split, recall, index, release."""
     tuples = published.manifest("tuples", dt)
     evaluation = published.manifest("evaluation", dt)
     index = published.manifest("index", dt)
+    release = published.manifest("release", dt)
     return {
-        "split": None if tuples is None else [(m, tuples.metrics.get(m)) for m in SPLIT_METRICS],
+        "split": None if tuples is None else split_section(tuples),
         "recall": None if evaluation is None else recall_section(evaluation.facts),
         "index": None if index is None else index_figures(index),
+        "release": None if release is None else flow.plain_facts(release.metrics) + flow.plain_facts(release.facts),
     }
 
 

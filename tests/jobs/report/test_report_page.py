@@ -73,14 +73,16 @@ EVALUATION = {
 def publish_all(config: Config) -> None:
     publish(config, "ledger", table=ledger_table(
         ("query", "accepted", "", 90), ("query", "quarantined", "bad_timestamp", 10), ("event", "accepted", "", 7),
-    ))
-    publish(config, "requests", facts={"tolerance": {"numeric_strings": 4321}})
+    ), facts={"tolerances": {"numeric_strings": 4321}, "bots": {"too_many": 6}})
     publish(config, "impressions", rows=100, facts={
         "funnel": {"not examined": 60, "unclicked": 30, "clicked": 8, "ordered": 2},
         "clicks_by_position": [[1, 50, 10], [2, 50, 5]], "maturity": {"days": 3, "final": False, "labelled_on": DT},
     })
     publish(config, "attributions", facts={"rules": {"purchase": {"own_query": 77, "none": 3}}})
-    publish(config, "tuples", metrics={"train_rows": 5000, "sessions_on_both_sides": 0})
+    publish(config, "tuples", metrics={"sessions_on_both_sides": 0}, facts={
+        "rows": {"train": 5000, "validation": 600, "test": 70}, "slots": ["clicked", "clicked", "ordered"],
+        "stage_mix": {"train": {"clicked": 8000, "ordered": 900}}, "lost_items": {"no_room": 44},
+    })
     publish(config, "evaluation", facts=EVALUATION)
     publish(config, "index", facts={"codec": "sq8", "lists": 256}, metrics={"vectors": 19_000})
 
@@ -104,7 +106,11 @@ def test_the_parts_show_what_is_published(config: Config) -> None:
     assert "shown 100 100.0 % examined 40 40.0 % clicked 10 10.0 % ordered 2 2.0 %" in text
     assert "purchase 77 3" in text
     assert f"{DT} 100 3 may change" in text
-    assert re.search(r"train_ rows 5,000", text)
+    assert "split tuples clicked ordered train 5,000 8,000 900 validation 600 – – test 70 – –" in text
+    assert "sessions_ on_ both_ sides 0" in text
+    assert "train_ events_ after_ cut –" in text
+    assert "items left out: no_ room 44" in text
+    assert "too_ many 6" in text
     assert "0.710 0.700–0.720" in text
     assert "ordered mmse − bm25 100 +0.198 +0.150 to +0.240" in text
     assert "An oracle that knows the truth reaches 0.875" in text
