@@ -102,7 +102,9 @@ class TrainSettings(Settings):
     processes: int = Field(1, ge=1, description="ranks, launched by TorchDistributor when more than one")
     every_days: int = Field(7, ge=1)
     window_days: int = Field(28, ge=3, description="days of impressions that tuples are built from")
-    validation_queries: int = Field(2_000, ge=1)
+    validation_queries: int = Field(2_000, ge=1, description="validation tuples whose recall is measured each epoch")
+    validation_items: int = Field(50_000, ge=1, description="item stream entries they are searched in")
+    validation_k: int = Field(100, ge=1, description="cutoff of that recall")
     objective: ObjectiveSettings = ObjectiveSettings()
 
 

@@ -1,0 +1,239 @@
+"""Training: epochs over batches, a checkpoint after each, the best epoch's weights at the end.
+
+A run is a pure function of (data, configuration, seed, threads): killed and started again it takes up the last
+checkpoint and goes through the same losses as if nothing had happened. The weights that are kept are those of the
+epoch with the highest validation recall of the furthest stage; of equals, the earlier.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from tqdm import tqdm
+
+from mmse_model.batch import Batch
+from mmse_model.checkpoints import Checkpoint, Checkpoints
+from mmse_model.config import TrainSettings
+from mmse_model.loss import Objective, negatives_per_query
+from mmse_model.optimiser import RowAdam, clip_gradients, learning_rate
+from mmse_model.ranks import Ranks
+from mmse_model.towers import TwoTower
+
+
+class Loader(Protocol):
+    """Where batches come from: mmse_model.batches.TupleLoader."""
+
+    steps_per_epoch: int
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch, a pure function of its 0-based number."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the data, as plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up a position."""
+
+
+class Measure(Protocol):
+    """What is measured after each epoch: mmse_model.validation.Validation."""
+
+    selects: str
+
+    def measure(self, model: TwoTower) -> dict[str, float]:
+        """Figures by name; `selects` is the one that picks the best epoch."""
+
+
+@dataclass
+class Progress:
+    """Figures of one epoch while it runs."""
+
+    batches: int = 0
+    rows: int = 0
+    waited: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def add(self, batch: Batch, figures: dict[str, float], waited: float) -> None:
+        """Counts one step."""
+        self.batches, self.rows, self.waited = self.batches + 1, self.rows + batch.rows, self.waited + waited
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Mean of every figure over the steps so far."""
+        return {name: total / self.batches for name, total in self.sums.items()}
+
+    def speed(self) -> dict[str, float]:
+        """Seconds, tuples per second and the share of the time spent waiting for data."""
+        seconds = time.perf_counter() - self.started
+        return {"seconds": seconds, "tuples_per_second": self.rows / seconds, "wait_share": self.waited / seconds}
+
+
+class DivergedError(ArithmeticError):
+    """The loss is no longer a number."""
+
+
+class Trainer:
+    """Trains `model`; `report` gets one line for people per epoch."""
+
+    def __init__(
+        self, model: TwoTower, objective: Objective, loader: Loader, settings: TrainSettings, checkpoints: Checkpoints,
+        validation: Measure | None = None, report: Callable[[str], None] = print, ranks: Ranks | None = None,
+    ) -> None:
+        self.model, self.objective, self.loader, self.settings = model, objective, loader, settings
+        self.checkpoints, self.validation, self.report = checkpoints, validation, report
+        self.ranks = ranks or Ranks()
+        self.device = model.empty.device
+        self.optimiser = RowAdam(dict(model.named_parameters()), settings.weight_decay)
+        self.history: list[dict[str, Any]] = []
+        self.step = 0
+        self.introduce = self.ranks.first
+
+    def fit(self) -> list[dict[str, Any]]:
+        """Trains to the last epoch, from the last checkpoint where there is one; the best weights are in the
+        checkpoints then.
+
+        Returns one record per epoch: mean losses, validation figures, seconds, tuples per second, share of waiting.
+        """
+        self._resume()
+        for epoch in range(len(self.history), self.settings.epochs):
+            progress = self._epoch(epoch)
+            record = {"epoch": epoch + 1, **progress.means(), "validation": self._validate(), **progress.speed()}
+            self.history.append(record)
+            self._keep()
+            if self.ranks.first:
+                self.report(describe(record))
+        return self.history
+
+    @property
+    def best_epoch(self) -> int:
+        """1-based number of the epoch whose weights are kept; the last where nothing is validated."""
+        if self.validation is None:
+            return len(self.history)
+        scores = [record["validation"][self.validation.selects] for record in self.history]
+        return scores.index(max(scores)) + 1
+
+    def _epoch(self, epoch: int) -> Progress:
+        progress = Progress()
+        batches = self.loader.epoch(epoch)
+        bar = tqdm(
+            total=self.loader.steps_per_epoch, desc=f"epoch {epoch + 1}/{self.settings.epochs}", unit="step",
+            disable=None if self.ranks.first else True, leave=False, mininterval=1.0,
+        )
+        with bar, deterministic(self.device):
+            while True:
+                asked = time.perf_counter()
+                batch = next(batches, None)
+                if batch is None:
+                    return progress
+                waited = time.perf_counter() - asked
+                if self.introduce:
+                    self._introduce(batch)
+                progress.add(batch, self._step(batch), waited)
+                speed = progress.speed()
+                bar.set_postfix_str(f"{speed['tuples_per_second']:,.0f} tuples/s, {speed['wait_share']:.0%} waiting", False)
+                bar.update()
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        with autocast(self.device):
+            loss = self.objective(self.model, batch.to(self.device), self.ranks)
+        if not math.isfinite(loss.parts["loss"]):
+            raise DivergedError(
+                f"training: loss = {loss.parts['loss']} at step {self.step}; expected a finite number, "
+                f"lower train.learning_rate = {self.settings.learning_rate}"
+            )
+        loss.total.backward()
+        self.ranks.add_gradients(self.model.parameters())
+        norm = clip_gradients(self.model.parameters(), self.settings.gradient_clip)
+        total = self.settings.epochs * self.loader.steps_per_epoch
+        rate = learning_rate(self.step, total, self.settings.learning_rate, self.settings.warmup_steps)
+        self.optimiser.step(rate)
+        self.step += 1
+        return {**loss.parts, "gradient_norm": norm}
+
+    def _introduce(self, batch: Batch) -> None:
+        """Prints, once, the size of the run and what each query is compared with, counted on a batch."""
+        self.introduce = False
+        counts = negatives_per_query(batch, self.objective)
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.report(
+            f"training: {parameters:,} parameters, {self.loader.steps_per_epoch:,} steps an epoch, {self.ranks.world} x "
+            f"{batch.rows:,} tuples a step; negatives per query and process: {counts['in_batch']:,.0f} in-batch, "
+            f"{counts['stream']:,.0f} stream; per title pair: {counts['title']:,.0f}"
+        )
+
+    def _validate(self) -> dict[str, float]:
+        """Validation figures, the same on every rank: all hold the same weights."""
+        if self.validation is None:
+            return {}
+        self.model.eval()
+        figures = self.validation.measure(self.model)
+        self.model.train()
+        return figures
+
+    def _keep(self) -> None:
+        """Writes the checkpoint of the epoch that just ended, and the weights where it is the best so far."""
+        if self.ranks.first:
+            weights = self.model.state_dict()
+            if self.best_epoch == len(self.history):
+                self.checkpoints.save_best(weights)
+            tensors = {f"model.{n}": t for n, t in weights.items()}
+            tensors |= {f"optimiser.{n}": t for n, t in self.optimiser.tensors().items()}
+            tensors["rng"] = torch.get_rng_state()
+            state = {
+                "step": self.step, "history": self.history, "best": self.best_epoch, "data": self.loader.state_dict(),
+            }
+            self.checkpoints.save(len(self.history), Checkpoint(tensors, state))
+        self.ranks.wait()
+
+    def _resume(self) -> None:
+        checkpoint = self.checkpoints.latest()
+        if checkpoint is None:
+            return
+        self.model.load_state_dict(checkpoint.part("model"))
+        self.optimiser.load(checkpoint.part("optimiser"))
+        torch.set_rng_state(checkpoint.tensors["rng"])
+        self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
+        self.loader.load_state_dict(checkpoint.state["data"])
+        if self.ranks.first:
+            self.report(f"training: goes on after epoch {len(self.history)} of {self.settings.epochs}")
+
+
+def describe(record: dict[str, Any]) -> str:
+    """One line for people about one epoch."""
+    losses = "  ".join(f"{n} {record[n]:.4f}" for n in ("loss", "retrieval", "rank", "title") if n in record)
+    recall = "  ".join(f"{n} {v:.3f}" for n, v in record["validation"].items())
+    return (
+        f"epoch {record['epoch']}: {losses}  {recall}  {record['seconds']:.1f} s, "
+        f"{record['tuples_per_second']:,.0f} tuples/s, {record['wait_share']:.0%} waiting"
+    )
+
+
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 where a CUDA device has it; nothing on a CPU."""
+    cuda = device.type == "cuda"
+    return torch.autocast("cuda", torch.bfloat16, enabled=cuda and torch.cuda.is_bf16_supported())
+
+
+class deterministic:
+    """Deterministic kernels inside the block; on CUDA, where a few operations have none, a warning instead."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.warn_only = device.type == "cuda"
+
+    def __enter__(self) -> None:
+        self.before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=self.warn_only)
+
+    def __exit__(self, *_: object) -> None:
+        torch.use_deterministic_algorithms(self.before[0], warn_only=self.before[1])
+
+
+__all__ = ["DivergedError", "Loader", "Measure", "Trainer", "autocast", "describe"]
