@@ -16,7 +16,6 @@ from jobs.runtime.config import Config
 from jobs.runtime.errors import ConfigError, InputError
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.snapshots import Entry, SnapshotLog
-from mmse_model.index_files import BrokenIndex
 from mmse_model.retriever import Retriever
 from mmse_model.text import normalise
 
@@ -82,7 +81,7 @@ def open_release(config: Config, entry: Entry | None = None, dt: str | None = No
     items = Manifest.read(parts["items"])
     try:
         retriever = Retriever.open(parts["model"], parts["index"])
-    except BrokenIndex as error:
+    except ValueError as error:  # BrokenIndex is one
         raise InputError(str(error)) from None
     return Released(retriever, tuple(parts["items"] / f.path for f in items.files), info)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from mmse_model.ann import map_index, merge_nearest, training_digest
 from mmse_model.index_files import BrokenIndex, IndexCard, shard_fault
-from mmse_model.text import normalise_many
 
 
 class QueryEncoder(Protocol):
@@ -103,7 +102,8 @@ class Retriever:
     ) -> Retriever:
         """Opens a model and the index that belongs to it; `probes` replaces the stored number of lists to search.
 
-        Raises BrokenIndex where the index was built from another model or a shard cannot be trusted.
+        Raises BrokenIndex where the index was built from another model or a shard cannot be trusted,
+        and ValueError where the model's files cannot be read.
         """
         from mmse_model.encoder import Encoder
 
@@ -122,11 +122,8 @@ class Retriever:
         return self.searcher.card
 
     def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there.
-
-        Texts are normalised here, as training normalised them.
-        """
-        return self.search_vectors(self.encoder.encode_queries(normalise_many(texts)), k)
+        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there."""
+        return self.search_vectors(self.encoder.encode_queries(texts), k)
 
     def search_vectors(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The same for query vectors, float32 (N, D), of any length.

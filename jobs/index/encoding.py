@@ -31,12 +31,9 @@ def open_encoder(model_folder: str) -> Any:
 
     More threads would split sums differently, and Spark has given the other cores to other tasks.
     """
-    import torch
-
     from mmse_model.encoder import Encoder
 
-    torch.set_num_threads(1)
-    return Encoder.open(model_folder)
+    return Encoder.open(model_folder, threads=1)
 
 
 def encode_blocks(

@@ -44,6 +44,23 @@ def publish_model(spark: Any, config: Config, seed: int = 0) -> str:
     return context.outputs["model", context.dt].content_hash
 
 
+def publish_encoder(spark: Any, config: Config) -> str:
+    """A real model of DIMENSION, untrained, with a vocabulary of six words; returns its content hash."""
+    import torch
+
+    from mmse_model.encoder import save_model
+    from mmse_model.grains import Grains
+    from mmse_model.towers import TwoTower
+
+    grains = Grains.build({"word": ["usb", "cable", "0", "1", "2", "3"]}, config.grains)
+    torch.manual_seed(3)
+    model = TwoTower(grains.layout, config.model)
+    metrics = {"parameters_not_finite": 0.0, "validation_recall": 0.5, "last_loss": 1.0}
+    context = publish(spark, config, ("model",), lambda c: c.write_files(
+        "model", lambda folder: save_model(folder, model, grains, config.stages), metrics=metrics) and None)
+    return context.outputs["model", context.dt].content_hash
+
+
 def unit_vectors(rows: int, seed: int = 0, centres: int = 8) -> np.ndarray:
     """float32 (rows, DIMENSION) of unit norm around some centres."""
     draw = np.random.default_rng(seed)

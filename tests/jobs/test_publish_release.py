@@ -1,0 +1,193 @@
+"""A release of real, small parts: what it names, when it is refused, and searching it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.build_index import JOB as BUILD_INDEX
+from jobs.embed_items import JOB as EMBED_ITEMS
+from jobs.index.parts import ordered_recall, relative_drop
+from jobs.publish_release import JOB
+from jobs.release_reader import open_release, search_release
+from jobs.runtime.config import Config
+from jobs.runtime.errors import Blocked, ConfigError, InputError
+from jobs.runtime.job import JobContext, run_job
+from jobs.runtime.snapshots import SnapshotLog
+from mmse_model.encoder import Encoder
+from schemas import EVALUATION
+from tests.jobs.published import DAY, DIMENSION, config_in, item_rows, publish, publish_encoder, publish_items
+
+MODEL = {"dimension": DIMENSION, "hidden": 8}
+INDEX = {"lists": 4, "probes": 4, "verify_queries": 20, "codec": "flat"}
+ITEMS = 100
+
+
+def table(recall: float, k: int = 50) -> list[dict[str, Any]]:
+    """The rows that an evaluation hands to the release, and one that it must leave out."""
+    row = {"truth": "ordered", "k": k, "low": recall - 0.01, "high": recall + 0.01}
+    return [
+        {"system": "mmse", "search": "ann", "recall": recall, **row},
+        {"system": "mmse", "search": "exact", "recall": recall + 0.005, **row},
+        {"system": "bm25", "search": "exact", "recall": 0.6, **row},
+    ]
+
+
+def evaluate(spark: Any, config: Config, recall: float, k: int = 50) -> None:
+    """An evaluation of the published parts that found this recall."""
+    rows = [("mmse", "ann", "ordered", f"recall@{k}", "q", recall, 1, True)]
+    frame = spark.createDataFrame(rows, EVALUATION.spark_schema())
+
+    def write(context: JobContext) -> None:
+        for name in ("model", "embeddings", "index"):
+            context.manifest(name)
+        context.write("evaluation", frame, facts={"k": k, "table": table(recall, k)})
+
+    publish(spark, config, ("evaluation",), write, reads=("model", "embeddings", "index"))
+
+
+def release(spark: Any, config: Config) -> JobContext:
+    return run_job(JOB, config, DAY, lambda: spark)
+
+
+@pytest.fixture(scope="module")
+def config(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A warehouse with every part, not yet released."""
+    config = config_in(tmp_path_factory.mktemp("release"), model=MODEL, index=INDEX)
+    publish_encoder(spark, config)
+    publish_items(spark, config, ITEMS)
+    for job in (EMBED_ITEMS, BUILD_INDEX):
+        run_job(job, config, DAY, lambda: spark)
+    return config
+
+
+@pytest.fixture(scope="module")
+def released(spark: Any, config: Config) -> JobContext:
+    evaluate(spark, config, recall=0.70)
+    return release(spark, config)
+
+
+def copied(config: Config, folder: Path) -> Config:
+    """The same configuration over a copy of its warehouse."""
+    warehouse = shutil.copytree(config.paths.warehouse, folder / "warehouse")
+    return config.model_copy(update={"paths": config.paths.model_copy(update={"warehouse": str(warehouse)})})
+
+
+def folder(context: JobContext) -> Path:
+    run = context.outputs["release", context.dt].run_id
+    return context.warehouse / "release" / f"dt={context.dt}" / f"run={run}"
+
+
+def test_a_release_names_its_parts_by_content_and_by_run(released: JobContext) -> None:
+    body, runs = (json.loads((folder(released) / name).read_text()) for name in ("release.json", "runs.json"))
+    assert set(body["parts"]) == set(runs) == {"model", "items", "embeddings", "index", "evaluation"}
+    for name, part in runs.items():
+        assert part == {"dt": "2026-01-08", "run": released.entry.run(name, "2026-01-08")}
+    assert (body["vectors"], body["dimension"], body["numbering"], body["k"]) == (86, DIMENSION, "1", 50)
+    assert [row["search"] for row in body["recall"]] == ["ann", "exact"]
+    assert body["recall_vs_exact"]["10"]["mean"] == 1  # flat codes, every list probed
+
+
+def test_the_same_parts_again_are_the_same_release(spark: Any, config: Config, released: JobContext) -> None:
+    again = release(spark, config).outputs["release", released.dt]
+    assert again.content_hash == released.outputs["release", released.dt].content_hash
+    assert again.metrics["ordered_recall_drop"] == 0
+
+
+# -- refusals ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit, allowed", [(0.05, False), (0.2, True)])
+def test_the_configured_drop_decides(
+    spark: Any, config: Config, released: JobContext, limit: float, allowed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0.63 is 10 % below the 0.70 of the release in force."""
+    evaluate(spark, config, recall=0.63)
+    strict = config.model_copy(update={"release": config.release.model_copy(update={"max_recall_drop": limit})})
+    before = SnapshotLog(config.paths.warehouse).head().run("release", "2026-01-08")
+    if allowed:
+        context = release(spark, strict)
+        assert context.outputs["release", context.dt].metrics["ordered_recall_drop"] == pytest.approx(0.1)
+    else:
+        with pytest.raises(Blocked, match="ordered_recall_drop_over_limit is 0.05"):
+            release(spark, strict)
+        sentence = "recall@50 is 10.0% below the release of 2026-01-08; release.max_recall_drop = 0.05"
+        assert sentence in capsys.readouterr().out
+        assert SnapshotLog(config.paths.warehouse).head().run("release", "2026-01-08") == before
+
+
+def test_a_part_made_from_another_run_is_refused_by_name(
+    spark: Any, config: Config, released: JobContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = copied(config, tmp_path)
+    run_job(EMBED_ITEMS, other, DAY, lambda: spark)
+    with pytest.raises(Blocked, match="parts_that_disagree is 2"):
+        release(spark, other)
+    printed = capsys.readouterr().out
+    assert "index dt=2026-01-08: made from embeddings" in printed and "run build_index again" in printed
+    assert "evaluation dt=2026-01-08: made from embeddings" in printed and "run evaluate_retrieval again" in printed
+
+
+def test_recall_is_compared_where_both_releases_were_measured() -> None:
+    before = ordered_recall(table(0.8, k=100) + table(0.4, k=10))
+    now = ordered_recall(table(0.6, k=100) + table(0.3, k=50))
+    assert before == {100: 0.8, 10: 0.4}
+    assert relative_drop(before, now, 50) == (100, pytest.approx(0.25))
+    assert relative_drop(before, before, 10) == (10, 0)
+    assert relative_drop({10: 0.5}, {50: 0.5}, 10) is None
+    assert relative_drop({10: 0.0}, {10: 0.5}, 10) is None
+
+
+# -- searching ---------------------------------------------------------------------------
+
+
+def test_search_gives_the_items_with_the_largest_inner_products(config: Config, released: JobContext) -> None:
+    items = [row for row in item_rows(ITEMS) if row[8]]
+    run = released.entry.run("model", released.dt)
+    encoder = Encoder.open(released.warehouse / "model" / f"dt={released.dt}" / f"run={run}")
+    vectors = encoder.encode_items(*([i[n] for i in items] for n in (3, 4, 5, 6, 7)))
+    scores = vectors @ encoder.encode_queries(["usb 3"])[0]
+    hits = search_release(config, "  USB\t3 ", k=5)
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
+    assert np.allclose([hit.score for hit in hits], np.sort(scores)[::-1][:5], atol=1e-5)
+    by_id = {item[0]: item for item in items}
+    for hit in hits:
+        item = by_id[hit.object_id]
+        assert (hit.title, hit.brand, hit.price) == (item[3], item[4], item[7])
+
+
+def test_more_hits_than_items_are_all_items(config: Config, released: JobContext) -> None:
+    hits = search_release(config, "cable", k=1000)
+    assert sorted(hit.object_id for hit in hits) == sorted(row[0] for row in item_rows(ITEMS) if row[8])
+
+
+def test_an_older_entry_still_opens_its_own_release(spark: Any, config: Config, released: JobContext) -> None:
+    assert released.committed is not None
+    opened = open_release(config, entry=released.committed)
+    assert ordered_recall(opened.info["recall"]) == {50: 0.70}
+
+
+@pytest.mark.parametrize("text, k, sentence", [("cable", 0, "k = 0"), (" \t", 5, "nothing is left after normal")])
+def test_an_empty_query_and_no_hits_are_refused(config: Config, text: str, k: int, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        search_release(config, text, k)
+
+
+def test_a_damaged_part_is_named(config: Config, released: JobContext, tmp_path: Path) -> None:
+    other, run = copied(config, tmp_path), released.entry.run("index", released.dt)
+    index = Path(other.paths.warehouse) / "index" / f"dt={released.dt}" / f"run={run}"
+    (index / "shard-00000.faiss").unlink()
+    with pytest.raises(InputError, match="shard-00000.faiss: missing"):
+        open_release(other, entry=released.committed)
+
+
+def test_a_day_without_a_release_is_named(config: Config, released: JobContext, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="release dt=2026-01-07: not published"):
+        open_release(config, dt="2026-01-07")
+    with pytest.raises(InputError, match="release dt=any: not published"):
+        open_release(config_in(tmp_path))
