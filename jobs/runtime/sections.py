@@ -116,7 +116,7 @@ class TupleSettings(Settings):
     gap_minutes: int = Field(0, ge=0, description="between training labels and validation requests")
     max_per_query: int = Field(200, ge=1, description="training tuples kept per normalised query")
     known_positives: int = Field(16, ge=1)
-    row_group_rows: int = Field(4_096, ge=1)
+    row_group_rows: int = Field(8_192, ge=1, description="rows of a file, which is one row group; the last has fewer")
 
 
 class StreamSettings(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from mmse_model.text import normalise
@@ -49,8 +49,3 @@ def frame(spark: Any, dataset: str, rows: list[dict[str, Any]]) -> Any:
     declared = DATASETS[dataset]
     values = [tuple(r.get(c) for c in declared.column_names) for r in rows]
     return spark.createDataFrame(values, declared.spark_schema())
-
-
-def days_of(rows: list[dict[str, Any]]) -> list[str]:
-    """The event dates of the rows, ascending."""
-    return sorted({str(date.fromisoformat(str(r["event_date"]))) for r in rows})
