@@ -84,7 +84,7 @@ def run(context: JobContext) -> None:
         *systems.mmse_runs(context, retriever, texts),
         *systems.bm25_run(context, evidence.candidates, texts, left_out),
         *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
-        *systems.oracle_run(context, evidence.requests, evidence.candidates, queries, left_out),
+        *systems.oracle_run(context, evidence.requests, evidence.candidates, queries, len(texts), left_out),
     ]
     measures = published_measures(settings.ks)
     values = [measure_runs(truth, questions.judgements[truth], runs, measures) for truth in TRUTHS]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from jobs.index.vectors import unpack_vectors
 from jobs.runtime.errors import InputError
 from mmse_model.metrics import rank
 
@@ -20,21 +20,14 @@ Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 def embedding_blocks(files: Iterable[Path], dimension: int, rows: int) -> Iterator[Block]:
     """Blocks of at most `rows` item ids (N,) and vectors (N, D), file after file.
 
-    Raises InputError where a vector is not of `dimension`: the model and the embeddings differ.
+    Raises InputError where a vector is not of `dimension`: model and embeddings differ.
     """
     for path in files:
         for batch in pq.ParquetFile(path).iter_batches(rows, columns=["dense_id", "vector"]):
-            yield batch["dense_id"].to_numpy(), _unpack(batch["vector"], dimension, path)
-
-
-def _unpack(column: pa.Array, dimension: int, path: Path) -> NDArray[np.float32]:
-    """A binary column of float32 (D,) as one array (N, D), copied once."""
-    values = np.frombuffer(b"".join(column.to_pylist()), "<f4")
-    if len(values) != len(column) * dimension:
-        raise InputError(
-            f"{path}: vector holds {len(values) / len(column):g} numbers an item; the query encoder has {dimension}"
-        )
-    return values.reshape(len(column), dimension)
+            try:
+                yield batch["dense_id"].to_numpy(), unpack_vectors(batch["vector"], dimension)
+            except ValueError as error:
+                raise InputError(f"{path}: {error}, the dimension of the query encoder's vectors") from None
 
 
 def search_blocks(queries: NDArray[np.float32], blocks: Iterable[Block], k: int) -> tuple[NDArray, NDArray]:

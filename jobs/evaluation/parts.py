@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.runtime.errors import InputError
-from mmse_model.index_files import BrokenIndex, IndexCard
+from mmse_model.index_files import IndexCard
 from mmse_model.retriever import Retriever
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def open_retriever(context: JobContext) -> Retriever:
                 f"are {embeddings.content_hash[:12]}...: run build_index again"
             )
         return Retriever.open(context.folder("model", model_day(context, card.model)), folder)
-    except BrokenIndex as error:
+    except ValueError as error:  # a damaged index or model, named in the sentence
         raise InputError(str(error)) from None
 
 

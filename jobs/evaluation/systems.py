@@ -60,9 +60,9 @@ def popularity_run(context: JobContext, candidates: DataFrame, days: Days, queri
 
 
 def oracle_run(
-    context: JobContext, requests: DataFrame, candidates: DataFrame, queries: DataFrame, left_out: LeftOut
+    context: JobContext, requests: DataFrame, candidates: DataFrame, queries: DataFrame, count: int, left_out: LeftOut
 ) -> list[Run]:
-    """What the hidden truth retrieves, where a simulator has published it: the best that can be hoped for."""
+    """What the hidden truth retrieves for the `count` queries, where a simulator has published it."""
     window = context.days_back(context.config.train.window_days)
     days = {name: [d for d in window if context.has(name, d)] for name in ("truth_requests", "truth_utility")}
     missing = [name for name, published in days.items() if not published]
@@ -73,4 +73,4 @@ def oracle_run(
     utility = context.read("truth_utility", days["truth_utility"][-1])
     depth = context.config.evaluate.ks[-1]
     found = oracle_items(requests, queries, intents, utility, candidates, depth)
-    return [Run("oracle", "exact", placed(found, queries.count(), depth))]
+    return [Run("oracle", "exact", placed(found, count, depth))]
