@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Encoder:
         grains = Grains.load(folder / VOCABULARY)
         settings, layout = _read_card(folder / CARD)
         if layout != grains.layout:
-            raise ValueError(f"{folder / VOCABULARY}: its grain layout is not the one in {CARD}; expected one model's files")
+            raise ValueError(f"{folder / VOCABULARY}: other grain layout than {CARD}; expected one model's files")
         with torch.random.fork_rng(devices=[]):
             model = TwoTower(layout, settings)
         tensors, _ = read_tensors(folder / WEIGHTS)
@@ -66,15 +66,13 @@ class Encoder:
         ids = torch.from_numpy(self.grains.item_ids(titles, brands, category_paths, shops, prices))
         return self._blocks(self.model.encode_items, ids)
 
-    def _blocks(self, encode: object, ids: torch.Tensor) -> Vectors:
+    def _blocks(self, encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> Vectors:
         with torch.inference_mode(), torch_threads(self.threads):
-            parts = [encode(part).numpy() for part in ids.split(self.block)] if len(ids) else []  # type: ignore[operator]
+            parts = [encode(part).numpy() for part in ids.split(self.block)] if len(ids) else []
         return np.concatenate(parts) if parts else np.empty((0, self.dimension), np.float32)
 
 
-def save_model(
-    folder: Path, model: TwoTower, grains: Grains, stages: tuple[StageSettings, ...]
-) -> None:
+def save_model(folder: Path, model: TwoTower, grains: Grains, stages: tuple[StageSettings, ...]) -> None:
     """Writes model.safetensors, model.json and vocabulary.json: everything `Encoder.open` needs."""
     write_tensors(folder / WEIGHTS, model.state_dict(), {})
     card = {

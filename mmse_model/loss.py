@@ -36,7 +36,9 @@ class StepLoss:
 class Objective:
     """L = L_retrieval + rank_weight L_rank + title_weight L_title of one batch."""
 
-    def __init__(self, stages: tuple[StageSettings, ...], settings: ObjectiveSettings, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, stages: tuple[StageSettings, ...], settings: ObjectiveSettings, device: torch.device | str = "cpu"
+    ) -> None:
         self.settings = settings
         self.weights = {"retrieval": 1.0, "rank": settings.rank_weight, "title": settings.title_weight}
         levels = slot_levels(stages)

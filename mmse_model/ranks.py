@@ -7,7 +7,9 @@ averaged: W ranks of B rows follow one process with W * B rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,6 +83,19 @@ class Ranks:
         return torch.cat([part[:n] for part, n in zip(parts, sizes)])
 
 
+@contextmanager
+def process_group() -> Iterator[Ranks]:
+    """Joins the other processes that torchrun started; alone otherwise."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Ranks()
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Ranks()
+    finally:
+        dist.destroy_process_group()
+
+
 class _Gather(torch.autograd.Function):
     """All-gather whose backward pass adds the gradients that all ranks have for this rank's rows."""
 
@@ -96,4 +111,4 @@ class _Gather(torch.autograd.Function):
         return summed[ctx.start : ctx.start + ctx.count], None
 
 
-__all__ = ["Ranks"]
+__all__ = ["Ranks", "process_group"]

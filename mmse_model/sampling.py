@@ -57,7 +57,8 @@ def distinct_items(batch: Batch, positive: torch.Tensor) -> DistinctItems:
     position = torch.zeros_like(unique).scatter_(0, rank, torch.arange(len(rank), device=ids.device))
     first = _first_of(inverse, len(unique))[rank]
     candidates = int((counts[rank] > 0).sum())
-    both = torch.cat([batch.shares.reshape(-1, 2), torch.stack([batch.stream_share, batch.stream_probability], 1)])[first]
+    stream = torch.stack([batch.stream_share, batch.stream_probability], 1)
+    both = torch.cat([batch.shares.reshape(-1, 2), stream])[first]
     at = position[inverse]
     return DistinctItems(
         ids=unique[rank], items=_rows_of(batch, first), candidates=candidates,

@@ -114,7 +114,7 @@ class TwoTower(nn.Module):
         return Bags.of(ids, _columns(self.layout.item, self.grains))
 
     def _start_lexical(self) -> None:
-        """Both sides of a text grain begin with one projection: before any training, shared tokens mean a high score."""
+        """Both sides of a text grain begin with one projection: even before training, shared tokens score high."""
         with torch.no_grad():
             for grain in self.text:
                 self.item_heads[grain].project.weight.copy_(self.query_heads[grain].project.weight)

@@ -138,7 +138,8 @@ class Trainer:
                     self._introduce(batch)
                 progress.add(batch, self._step(batch), waited)
                 speed = progress.speed()
-                bar.set_postfix_str(f"{speed['tuples_per_second']:,.0f} tuples/s, {speed['wait_share']:.0%} waiting", False)
+                text = f"{speed['tuples_per_second']:,.0f} tuples/s, {speed['wait_share']:.0%} waiting"
+                bar.set_postfix_str(text, refresh=False)
                 bar.update()
 
     def _step(self, batch: Batch) -> dict[str, float]:
@@ -164,8 +165,9 @@ class Trainer:
         counts = negatives_per_query(batch, self.objective)
         parameters = sum(p.numel() for p in self.model.parameters())
         self.report(
-            f"training: {parameters:,} parameters, {self.loader.steps_per_epoch:,} steps an epoch, {self.ranks.world} x "
-            f"{batch.rows:,} tuples a step; negatives per query and process: {counts['in_batch']:,.0f} in-batch, "
+            f"training: {parameters:,} parameters, {self.loader.steps_per_epoch:,} steps an epoch, "
+            f"{self.ranks.world} x {batch.rows:,} tuples a step; negatives per query and process: "
+            f"{counts['in_batch']:,.0f} in-batch, "
             f"{counts['stream']:,.0f} stream; per title pair: {counts['title']:,.0f}"
         )
 
@@ -229,11 +231,12 @@ class deterministic:
         self.warn_only = device.type == "cuda"
 
     def __enter__(self) -> None:
-        self.before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        self.before = torch.are_deterministic_algorithms_enabled()
+        self.before_warned = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.use_deterministic_algorithms(True, warn_only=self.warn_only)
 
     def __exit__(self, *_: object) -> None:
-        torch.use_deterministic_algorithms(self.before[0], warn_only=self.before[1])
+        torch.use_deterministic_algorithms(self.before, warn_only=self.before_warned)
 
 
 __all__ = ["DivergedError", "Loader", "Measure", "Trainer", "autocast", "describe"]

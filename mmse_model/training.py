@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from mmse_model.batches import TupleLoader
 from mmse_model.checkpoints import Checkpoints
@@ -22,7 +20,7 @@ from mmse_model.config import ModelSettings, Settings, StageSettings, TrainSetti
 from mmse_model.encoder import torch_threads
 from mmse_model.layout import GrainLayout
 from mmse_model.loss import Objective
-from mmse_model.ranks import Ranks
+from mmse_model.ranks import process_group
 from mmse_model.towers import TwoTower
 from mmse_model.trainer import Trainer
 from mmse_model.validation import Validation
@@ -109,19 +107,6 @@ def pick_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-
-
-@contextmanager
-def process_group() -> Iterator[Ranks]:
-    """Joins the other processes that torchrun started; alone otherwise."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Ranks()
-        return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield Ranks()
-    finally:
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -46,15 +46,14 @@ class Validation:
 
     @staticmethod
     def read(
-        tuple_files: Sequence[Path], stream_files: Sequence[Path], shapes: Mapping[str, int], stages: tuple[StageSettings, ...],
-        queries: int, items: int, k: int,
+        tuple_files: Sequence[Path], stream_files: Sequence[Path], shapes: Mapping[str, int],
+        stages: tuple[StageSettings, ...], queries: int, items: int, k: int,
     ) -> Validation:
         """Reads at most `queries` queries and `items` stream items, beside the positives of those queries.
 
         `shapes` holds Q, S and I of the packed columns. Raises ValueError where there are no rows.
         """
-        levels = slot_levels(stages)
-        slots = {s.name: [n for n, at in enumerate(levels) if at == level] for level, s in enumerate(stages) if s.positive}
+        slots = positive_slots(stages)
         table = _smallest(_rows(tuple_files, _TUPLE_COLUMNS), _hash_queries, queries)
         query, dense, own = (_unpack(table[c], t) for c, t in zip(_TUPLE_COLUMNS[1:], ("<i4", "<i8", "<i4")))
         dense, own = dense.reshape(-1, shapes["S"]), own.reshape(-1, shapes["I"])
@@ -62,7 +61,8 @@ class Validation:
         wanted = np.where(positive, dense, EMPTY)
         stream = _smallest(_rows(stream_files, ["dense_id", "item"]), _hash_items, items, distinct=True)
         pool = np.concatenate([stream["dense_id"].to_numpy(), wanted[wanted != EMPTY]])
-        rows = np.concatenate([_unpack(stream["item"], "<i4").reshape(-1, shapes["I"]), own[(wanted != EMPTY).flatten()]])
+        held_out = own[(wanted != EMPTY).flatten()]
+        rows = np.concatenate([_unpack(stream["item"], "<i4").reshape(-1, shapes["I"]), held_out])
         ids, first = np.unique(pool, return_index=True)
         return Validation(
             torch.from_numpy(query.reshape(-1, shapes["Q"]).copy()), torch.from_numpy(wanted),
@@ -104,13 +104,21 @@ class Validation:
         return f"{stage} recall@{self.k}"
 
 
+def positive_slots(stages: tuple[StageSettings, ...]) -> dict[str, list[int]]:
+    """The slots of each positive stage, weakest stage first."""
+    levels = slot_levels(stages)
+    return {s.name: [n for n, at in enumerate(levels) if at == level] for level, s in enumerate(stages) if s.positive}
+
+
 def _rows(paths: Iterable[Path], columns: list[str]) -> Iterator[pa.Table]:
     for path in sorted(paths):
         for batch in pq.ParquetFile(path).iter_batches(_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
 
 
-def _smallest(tables: Iterator[pa.Table], key: Callable[[pa.Table], NDArray[np.uint64]], limit: int, *, distinct: bool = False) -> pa.Table:
+def _smallest(
+    tables: Iterator[pa.Table], key: Callable[[pa.Table], NDArray[np.uint64]], limit: int, *, distinct: bool = False
+) -> pa.Table:
     """The `limit` rows with the smallest keys, in key order; memory is bounded by twice the limit and a batch.
 
     `distinct` keeps one row per key.

@@ -73,7 +73,7 @@ def test_a_candidate_that_no_source_expects_is_refused() -> None:
 
 
 def sampled_loss(draws: int, repeats: int, *, sign: float = 1.0) -> tuple[float, float, float, float]:
-    """(mean of Z-hat, Z, mean sampled loss, true loss) of one query over 200 items, from two sources of `draws` each."""
+    """(mean of Z-hat, Z, mean sampled loss, true loss) of one query over 200 items, `draws` from each source."""
     generator = torch.Generator().manual_seed(11)
     scores = torch.randn(ITEMS, generator=generator, dtype=torch.float64)
     popular = torch.arange(1, ITEMS + 1, dtype=torch.float64) ** -0.8
@@ -152,7 +152,8 @@ def test_one_item_as_positive_and_as_negative_has_one_embedding() -> None:
 
 
 def test_an_unclicked_item_that_nobody_chose_is_no_candidate() -> None:
-    batch = replace(two_rows(), stream_ids=torch.tensor([7, 7, 7]), dense_ids=torch.tensor([[5, -1, 1, -1], [-1, -1, 1, 2]]))
+    dense = torch.tensor([[5, -1, 1, -1], [-1, -1, 1, 2]])
+    batch = replace(two_rows(), stream_ids=torch.tensor([7, 7, 7]), dense_ids=dense)
     items = distinct_items(batch, POSITIVE)
     assert items.ids.tolist() == [1, 2, 7, 5] and items.candidates == 3
 
@@ -195,7 +196,8 @@ def by_hand(batch: Batch, model: TwoTower, temperature: float, catalogue: float)
 @torch.no_grad()
 def test_the_retrieval_loss_is_the_softmax_written_by_hand() -> None:
     batch, model = two_rows(), new_model()
-    assert loss_of(batch, model, temperature=0.5)["retrieval"] == pytest.approx(by_hand(batch, model, 0.5, 12), rel=1e-5)
+    found = loss_of(batch, model, temperature=0.5)["retrieval"]
+    assert found == pytest.approx(by_hand(batch, model, 0.5, 12), rel=1e-5)
 
 
 @torch.no_grad()
@@ -251,7 +253,8 @@ def test_positives_are_pulled_and_negatives_pushed() -> None:
 def test_unclicked_items_take_part_only_as_configured() -> None:
     batch = two_rows()
     batch = replace(batch, dense_ids=torch.tensor([[6, -1, 1, -1], [-1, -1, 5, 2]]))
-    losses = {how: loss_of(batch, unclicked_in_retrieval=how)["retrieval"] for how in ("exclude", "negative", "positive")}
+    ways = ("exclude", "negative", "positive")
+    losses = {how: loss_of(batch, unclicked_in_retrieval=how)["retrieval"] for how in ways}
     assert losses["negative"] > losses["exclude"]
     assert len({round(v, 6) for v in losses.values()}) == 3
     assert slot_weights(STAGES, "positive") == [1.0, 1.0, 1.0, 1.0]
