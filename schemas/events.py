@@ -25,7 +25,6 @@ EVENTS = Dataset(
     ),
     key=("event_id",),
     metrics=(
-        Metric("unknown_action_share", "avg(cast(action not in ({}) as double))".format(", ".join(f"'{a}'" for a in ACTIONS))),
         Metric("no_query_id_share", "avg(cast(query_id is null as double))"),
         Metric("position_below_one", "count_if(position < 1)"),
         Metric("first_position_share", "avg(case when action = 'impression' then cast(position = 1 as double) end)"),
@@ -35,7 +34,6 @@ EVENTS = Dataset(
     ),
     checks=(
         Check("rows", "critical", low=1),
-        Check("unknown_action_share", "warning", high=0.0),
         Check("no_query_id_share", "warning", high=0.2),
         Check("position_below_one", "critical", high=0),
         Check("clicks", "critical", low=1),

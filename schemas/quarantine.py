@@ -2,7 +2,15 @@
 
 from schemas.declare import Check, Column, Dataset, Metric
 
+UNUSED = "unknown_action"
+"""Reason of an event that is sound but of no use here; it says nothing about the log's quality."""
+
 DISPOSITIONS = ("accepted", "merged", "duplicate", "bot", "quarantined", "too_late", "erased")
+
+
+def _share(condition: str) -> str:
+    return f"coalesce(sum(case when {condition} then records end), 0) / sum(records)"
+
 
 QUARANTINE = Dataset(
     name="quarantine",
@@ -10,7 +18,7 @@ QUARANTINE = Dataset(
     columns=(
         Column("file", "string", False, "path below the raw root"),
         Column("line", "bigint", False, "1-based"),
-        Column("kind", "string", False, "query, event or item"),
+        Column("kind", "string", False, "query, event or unknown"),
         Column("reason", "string", False, "a code such as bad_timestamp"),
         Column("field", "string"),
         Column("value", "string", True, "scrubbed, at most 80 characters"),
@@ -25,7 +33,7 @@ LEDGER = Dataset(
     doc="What became of the raw records: each is counted under exactly one disposition.",
     columns=(
         Column("file", "string", False),
-        Column("kind", "string", False, "query, event or item"),
+        Column("kind", "string", False, "query, event, action (a line of the bulk format) or unknown"),
         Column("disposition", "string", False, f"one of {DISPOSITIONS}"),
         Column("reason", "string", False, "rule that decided; '' for accepted"),
         Column("records", "bigint", False),
@@ -33,15 +41,18 @@ LEDGER = Dataset(
     key=("file", "kind", "disposition", "reason"),
     metrics=(
         Metric("records", "coalesce(sum(records), 0)"),
-        Metric("quarantined_share", "coalesce(sum(case when disposition = 'quarantined' then records end), 0) / sum(records)"),
-        Metric("bot_share", "coalesce(sum(case when disposition = 'bot' then records end), 0) / sum(records)"),
-        Metric("duplicate_share", "coalesce(sum(case when disposition in ('duplicate', 'merged') then records end), 0) / sum(records)"),
-        Metric("too_late_share", "coalesce(sum(case when disposition = 'too_late' then records end), 0) / sum(records)"),
+        Metric("quarantined_share", _share(f"disposition = 'quarantined' and reason <> '{UNUSED}'"), "unused actions left out"),
+        Metric("unused_action_share", _share(f"reason = '{UNUSED}'"), "sound events of actions that no label needs"),
+        Metric("bot_share", _share("disposition = 'bot'")),
+        Metric("duplicate_share", _share("disposition in ('duplicate', 'merged') and kind <> 'action'")),
+        Metric("too_late_share", _share("disposition = 'too_late'")),
     ),
     checks=(
         Check("records", "critical", low=1),
+        Check("unaccounted_records", "critical", high=0, doc="raw lines, ledger and committed rows must agree"),
         Check("quarantined_share", "critical", high=0.05),
         Check("quarantined_share", "warning", high=0.01),
+        Check("unused_action_share", "warning", high=0.02),
         Check("bot_share", "warning", high=0.5),
         Check("too_late_share", "warning", high=0.02),
     ),

@@ -1,1 +1,106 @@
-"""Adapters from raw log formats to the canonical requests and events."""
+"""Adapters: one raw log format each, to one shape of record.
+
+An adapter is a module with two names:
+
+    TOLERANCES = ("epoch_time", ...)          # what it rescues, by name; at most 62 of them
+    def to_records(lines, settings): ...      # DataFrame of lines -> DataFrame with RECORD columns
+
+It only translates. A field that is there but has the wrong type or format is refused with
+`refuse`, never made null; required fields, ranges and times are judged afterwards, for all
+adapters alike (jobs/ingest/screen.py). `lines` has arrival_date, file, line, text, decoded;
+those columns are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+LINE_COLUMNS = ("arrival_date", "file", "line", "text", "decoded")
+REFUSAL = "struct<reason:string,field:string,value:string>"
+
+RECORD: dict[str, str] = {
+    "kind": "string",  # query, event, action (a bulk action line) or unknown
+    "refusal": REFUSAL,  # null where the record could be read
+    "tolerated": "bigint",  # bit n: TOLERANCES[n] was needed
+    "application": "string",
+    "ordinal": "bigint",  # position as logged, before the base is applied
+    "ts": "timestamp",
+    "query_id": "string",
+    "session_id": "string",
+    "client_id": "string",
+    "user_id": "string",
+    "user_agent": "string",
+    "query_text": "string",
+    "locale": "string",
+    "page": "bigint",
+    "page_size": "bigint",
+    "filters": "array<string>",
+    "sort": "string",
+    "hit_ids": "array<string>",
+    "event_id": "string",
+    "action": "string",
+    "object_id": "string",
+    "position": "bigint",
+    "quantity": "bigint",
+    "price": "double",
+    "order_id": "string",
+}
+"""What an adapter gives for every line: name -> Spark SQL type."""
+
+
+def adapter(name: str) -> ModuleType:
+    """The adapter of that name."""
+    return import_module(f"jobs.adapters.{name}")
+
+
+def refuse(condition: Column, reason: str, field: str | Column, value: Column) -> Column:
+    """A refusal where `condition` holds, else null."""
+    name = F.lit(field) if isinstance(field, str) else field
+    return F.when(condition, F.struct(F.lit(reason).alias("reason"), name.alias("field"), value.alias("value")))
+
+
+def tolerated(rules: Sequence[str], used: dict[str, Column]) -> Column:
+    """The bits of the rules that were used. Raises ValueError for a rule that was not declared."""
+    bits = F.lit(0).cast("bigint")
+    for name, condition in used.items():
+        bits = bits + F.when(condition, F.lit(1 << rules.index(name)).cast("bigint")).otherwise(F.lit(0).cast("bigint"))
+    return bits
+
+
+def as_record(frame: DataFrame, columns: dict[str, Column]) -> DataFrame:
+    """The lines with exactly the RECORD columns; those the adapter does not know are null."""
+    known = [columns.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in RECORD.items()]
+    return frame.select(*LINE_COLUMNS, *known)
+
+
+def present(text: Column) -> Column:
+    """The text without white space around it; null where nothing is left."""
+    trimmed = F.trim(text)
+    return F.when(trimmed != "", trimmed)
+
+
+def is_blank(text: Column) -> Column:
+    """Whether a text is there but says nothing."""
+    return F.coalesce(F.trim(text) == "", F.lit(False))
+
+
+_WHOLE = r"^[+-]?\d{1,15}(\.0*)?$"
+
+
+def whole_number(text: Column) -> Column:
+    """A bigint from a text such as 7 or 7.0; null for anything else."""
+    return F.when(present(text).rlike(_WHOLE), F.regexp_extract(present(text), r"^([+-]?\d+)", 1).try_cast("bigint"))
+
+
+def number(text: Column) -> Column:
+    """A finite double from a text; null for anything else."""
+    value = present(text).try_cast("double")
+    return F.when(~F.isnan(value) & (F.abs(value) != float("inf")), value)

@@ -1,0 +1,1 @@
+"""The steps of `ingest_logs`, one module each."""

@@ -1,0 +1,103 @@
+"""Bots in two steps: what the user agent admits, then what one client does within one arrival day.
+
+Each rule rests on counts, never on sums of fractions or on sketches, so that the verdict
+does not depend on how the rows were partitioned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from jobs.runtime.sections import BotSettings
+
+AGENTS = (
+    r"(?<!cu)bot\b|bot_|crawl|spider|slurp|scrap[ey]|curl/|wget|python-requests|python-urllib|aiohttp|httpx|libwww|"
+    r"java/\d|go-http-client|apache-httpclient|headless|phantomjs|selenium|puppeteer|playwright|"
+    r"pingdom|uptime|monitor|statuscake|lighthouse|facebookexternalhit|feedfetcher|archiver"
+)
+MINUTE_US = 60_000_000
+CLIENT = ("arrival_date", "identity")
+RULES = ("agent", "volume", "rate", "regular", "no_clicks", "breadth", "repetition", "click_rate")
+
+
+def admits_bot(user_agent: Column) -> Column:
+    """Whether a user agent says that it is no person's browser; false where there is none."""
+    return F.coalesce(F.lower(user_agent).rlike(AGENTS), F.lit(False))
+
+
+def find_bots(requests: DataFrame, events: DataFrame, settings: BotSettings) -> DataFrame:
+    """Flagged clients: arrival_date, identity, rules (all that hold, in the order of RULES).
+
+    `requests` (merged) and `events` (firsts of their day) have arrival_date, identity, ts, query_id
+    and agent; records that name nobody are left out, and judged by their own agent alone.
+    """
+    searched = _searches(requests.where("identity is not null"), settings)
+    acted = _actions(events.where("identity is not null"))
+    seen = searched.join(acted, list(CLIENT), "full").na.fill(0).na.fill(False)
+    held = [F.when(condition, F.lit(name)) for name, condition in _rules(settings).items()]
+    return seen.select(*CLIENT, F.array_compact(F.array(*held)).alias("rules")).where(F.size("rules") > 0)
+
+
+def with_bot_rule(records: DataFrame, bots: DataFrame) -> DataFrame:
+    """Adds `bot_rule`, the first rule that flags who made the record; null for everybody else.
+
+    Needs arrival_date, identity and agent.
+    """
+    flagged = bots.select(*CLIENT, F.element_at("rules", 1).alias("rule"))
+    alone = F.when(F.col("identity").isNull() & F.col("agent"), "agent")
+    joined = records.join(flagged, list(CLIENT), "left")
+    return joined.withColumn("bot_rule", F.coalesce("rule", alone)).drop("rule")
+
+
+def _rules(settings: BotSettings) -> dict[str, Column]:
+    requests, clicked = F.col("requests"), F.col("clicked")
+    rules = {
+        "agent": F.col("search_agent") | F.col("event_agent"),
+        "volume": (requests > settings.max_requests_per_day) | (F.col("events") > settings.max_events_per_day),
+        "rate": F.col("rushed"),
+        "regular": (F.col("steps") >= settings.steady_steps) & (F.col("steady") >= settings.steady_share * F.col("steps")),
+        "no_clicks": (requests >= settings.idle_requests) & (clicked <= settings.idle_share * requests),
+        "breadth": (F.col("texts") >= settings.breadth_queries) & (clicked <= settings.breadth_share * requests),
+        "repetition": (requests >= settings.repeat_requests) & (F.col("texts") <= settings.repeat_share * requests),
+        "click_rate": (requests >= settings.eager_requests) & (clicked >= settings.eager_share * requests),
+    }
+    assert tuple(rules) == RULES
+    return rules
+
+
+def _searches(requests: DataFrame, settings: BotSettings) -> DataFrame:
+    """Per client: requests, distinct texts, steady pauses among the steps, whether it ever rushed, its agent."""
+    in_order = Window.partitionBy(*CLIENT).orderBy("ts", "query_id")
+    same_text = Window.partitionBy(*CLIENT, "text").orderBy("ts", "query_id")
+    timed = requests.select(
+        *CLIENT, "query_id", "agent", "ts", F.unix_micros("ts").alias("us"), F.xxhash64(F.lower(F.trim("query_text"))).alias("text")
+    )
+    paced = timed.withColumns({
+        "new_text": (F.row_number().over(same_text) == 1).cast("int"),
+        "pause": F.col("us") - F.lag("us").over(in_order),
+        "rushed": F.col("us") - F.lag("us", settings.max_requests_per_minute).over(in_order) < MINUTE_US,
+    }).withColumn("before", F.lag("pause").over(in_order))
+    alike = F.greatest("pause", "before") <= F.least("pause", "before") * settings.steady_ratio
+    step = F.col("before").isNotNull()
+    return paced.groupBy(*CLIENT).agg(
+        F.count(F.lit(1)).alias("requests"), F.sum("new_text").alias("texts"), F.count_if(step).alias("steps"),
+        F.count_if(step & alike).alias("steady"), F.max(F.coalesce("rushed", F.lit(False))).alias("rushed"),
+        F.max("agent").alias("search_agent"),
+    )
+
+
+def _actions(events: DataFrame) -> DataFrame:
+    """Per client: events, requests with a click, cart or purchase, its agent."""
+    by_request = events.groupBy(*CLIENT, "query_id").agg(
+        F.count(F.lit(1)).alias("events"), F.max("agent").alias("agent"),
+        F.max(F.col("action").isin("click", "add_to_cart", "purchase").cast("int")).alias("clicked"),
+    )
+    return by_request.groupBy(*CLIENT).agg(
+        F.sum("events").alias("events"), F.sum("clicked").alias("clicked"), F.max("agent").alias("event_agent")
+    )

@@ -1,0 +1,115 @@
+"""Raw files as numbered lines of text.
+
+Spark's own text source gives no line numbers, and a refused record must be found again by
+its file and line; so the tasks read the files themselves, one file a task, in blocks. A
+second, independent count by Spark's text source is what the ledger is held against.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import functions as F
+
+from jobs.ingest.deliveries import RawFile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LINES = "day string, file string, line bigint, text string, decoded boolean"
+BLOCK = 4 << 20
+LONGEST_LINE = 64 << 20
+BLANK = " \t\r\n"
+
+
+def read_lines(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
+    """One row per line that is not blank: arrival_date, file, line (1-based), text, decoded (was valid UTF-8).
+
+    A file that cannot be read to its end fails the task; no line of it is accepted.
+    """
+    if not files:
+        return _dated(spark.createDataFrame([], LINES))
+    largest_first = sorted(files, key=lambda f: (-f.bytes, f.name))
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                yield from _read_file(largest_first[number])
+
+    return _dated(spark.range(0, len(largest_first), 1, len(largest_first)).mapInArrow(read, LINES))
+
+
+def count_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, int]:
+    """Lines that are not blank, by file name, as Spark's text source counts them. A file without any is absent."""
+    if not files:
+        return {}
+    names = {f.path: f.name for f in files}
+    text = spark.read.option("recursiveFileLookup", "true").text([f.path for f in files], lineSep="\n")
+    counted = (
+        text.where(F.col("value").rlike("[^ \\t\\r\\n]")).groupBy(F.col("_metadata.file_path").alias("path")).count()
+    )
+    return {names[unquote(urlparse(row["path"]).path)]: int(row["count"]) for row in counted.collect()}
+
+
+def _dated(lines: DataFrame) -> DataFrame:
+    return lines.select(F.col("day").cast("date").alias("arrival_date"), "file", "line", "text", "decoded")
+
+
+def _read_file(file: RawFile) -> Iterator[pa.RecordBatch]:
+    """Batches of a file's lines; memory is bounded by a block and the longest line."""
+    with gzip.open(file.path) if file.path.endswith(".gz") else open(file.path, "rb") as handle:
+        first_line = 1
+        for block in _whole_lines(handle, file.path):
+            texts, decoded = _split(block)
+            yield _batch(file, first_line, texts, decoded)
+            first_line += len(texts)
+
+
+def _whole_lines(handle: BinaryIO, path: str) -> Iterator[bytes]:
+    """The file in blocks that end with a line's end."""
+    rest = handle.read(3)
+    if rest == b"\xef\xbb\xbf":  # a byte order mark is no part of the first record
+        rest = b""
+    while block := handle.read(BLOCK):
+        head, newline, tail = block.rpartition(b"\n")
+        if newline:
+            yield rest + head + newline
+            rest = tail
+        else:
+            rest += block
+        if len(rest) > LONGEST_LINE:
+            raise ValueError(f"{path}: no line end within {LONGEST_LINE} bytes")
+    if rest:
+        yield rest if rest.endswith(b"\n") else rest + b"\n"
+
+
+def _split(block: bytes) -> tuple[pa.Array, pa.Array | None]:
+    """The block's lines without their ends, and which of them were valid UTF-8 (None: all)."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        lines = block.split(b"\n")[:-1]
+        texts = [line.decode("utf-8", errors="replace") for line in lines]
+        valid = pa.array([text.encode("utf-8") == line for text, line in zip(texts, lines)])
+        return pc.ascii_rtrim(pa.array(texts, pa.string()), "\r\n"), valid
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    whole = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets.tobytes()), pa.py_buffer(block))
+    return pc.ascii_rtrim(whole, "\r\n"), None
+
+
+def _batch(file: RawFile, first_line: int, texts: pa.Array, decoded: pa.Array | None) -> pa.RecordBatch:
+    n = len(texts)
+    columns = [
+        pa.repeat(pa.scalar(file.day), n), pa.repeat(pa.scalar(file.name), n),
+        pa.array(np.arange(first_line, first_line + n, dtype=np.int64)), texts,
+        decoded if decoded is not None else pa.repeat(pa.scalar(True), n),
+    ]
+    batch = pa.RecordBatch.from_arrays(columns, ["day", "file", "line", "text", "decoded"])
+    return batch.filter(pc.not_equal(pc.ascii_trim(texts, BLANK), ""))

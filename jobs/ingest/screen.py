@@ -1,0 +1,66 @@
+"""What every record must satisfy, whatever its format: required fields, ranges, lengths, sane times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from jobs.adapters import refuse
+from jobs.ingest.times import DAY_US, utc_date
+from schemas.events import ACTIONS
+from schemas.quarantine import UNUSED
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from jobs.runtime.sections import IngestSettings
+
+LONGEST_ID = 256
+IDS = ("query_id", "session_id", "client_id", "user_id", "event_id", "object_id", "order_id", "locale", "sort")
+AT_LEAST = {"page": 1, "page_size": 1, "position": 1, "quantity": 1}
+LARGEST = 2**31 - 1
+
+
+def screen(records: DataFrame, settings: IngestSettings) -> DataFrame:
+    """Adds `disposition` (merged for bulk action lines, quarantined, too_late or null) and `reason`, `field`, `value`."""
+    refusal = F.coalesce(F.col("refusal"), *_refusals(settings))
+    late = F.datediff("arrival_date", utc_date(F.col("ts"))) > settings.late_days
+    judged = records.withColumn("refusal", F.when(F.col("kind") != "action", refusal))
+    disposition = (
+        F.when(F.col("refusal").isNotNull(), "quarantined")
+        .when(F.col("kind") == "action", "merged").when(late, "too_late")
+    )
+    reason = (
+        F.when(F.col("refusal").isNotNull(), F.col("refusal.reason"))
+        .when(F.col("kind") == "action", "bulk_action").when(late, "late_days")
+    )
+    return judged.withColumns({
+        "disposition": disposition, "reason": reason, "field": F.col("refusal.field"), "value": F.col("refusal.value"),
+    }).drop("refusal")
+
+
+def _refusals(settings: IngestSettings) -> list[Column]:
+    """First the action, which tells whether the rest matters; then what is missing, too long, out of range, ahead of time."""
+    nothing = F.lit(None).cast("string")
+    event, query = F.col("kind") == "event", F.col("kind") == "query"
+    missing = [(event, "action"), (event, "object_id"), (event, "ts"), (query, "query_id")]
+    unknown = F.col("action").isNotNull() & ~F.col("action").isin(*ACTIONS)
+    latest = (F.unix_date("arrival_date") + 1) * F.lit(DAY_US) + F.lit(settings.future_minutes * 60_000_000)
+    out_of_range = [
+        refuse((F.col(name) < least) | (F.col(name) > LARGEST), "out_of_range", name, F.col(name).cast("string"))
+        for name, least in AT_LEAST.items()
+    ]
+    return [
+        refuse(F.col("kind") == "unknown", "unknown_kind", nothing, nothing),
+        refuse(event & unknown, UNUSED, "action", F.col("action")),
+        *[refuse(kind & F.col(name).isNull(), f"missing_{_name(name)}", name, nothing) for kind, name in missing],
+        *[refuse(F.length(name) > LONGEST_ID, "too_long", name, F.length(name).cast("string")) for name in IDS],
+        *out_of_range,
+        refuse(F.col("price") < 0, "out_of_range", "price", F.col("price").cast("string")),
+        refuse(F.unix_micros("ts") > latest, "in_the_future", "ts", F.unix_seconds("ts").cast("string")),
+    ]
+
+
+def _name(column: str) -> str:
+    return "timestamp" if column == "ts" else column
