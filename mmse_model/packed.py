@@ -1,0 +1,161 @@
+"""Packed Parquet files through Petastorm: one numpy array per column, one `np.frombuffer` per packed column.
+
+Files are opened by Petastorm's make_batch_reader on explicit URLs, so that no `_common_metadata` (a pickle) is ever
+looked for, and with its dummy pool, which alone keeps the order of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas import ITEM_STREAM, TUPLES, Dataset
+
+# Petastorm calls deprecated parts of the pyarrow that it is pinned to, and tells of a change it made long ago.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|$)")
+warnings.filterwarnings("ignore", message="schema_fields behavior has changed", module=r"petastorm\.unischema")
+
+FILES_AT_ONCE = 64
+"""Files that one Petastorm reader is opened on: opening reads every footer."""
+
+Arrays = dict[str, NDArray[Any]]
+"""Column -> array whose first axis is the row."""
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """One Parquet file with what its footer says of it."""
+
+    path: Path
+    rows: int
+    row_groups: int
+
+
+@dataclass(frozen=True)
+class PackedTable:
+    """Files of one dataset, the columns to read, and the shape of each column's value in one row."""
+
+    dataset: Dataset
+    shapes: Mapping[str, tuple[int, ...]]
+    files: tuple[PackedFile, ...]
+    digests: Mapping[Path, str]
+    """SHA-256 by file, verified before a file's rows are used; a file without one is trusted."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files."""
+        return sum(f.rows for f in self.files)
+
+    def read(self, files: Sequence[PackedFile]) -> Iterator[Arrays]:
+        """The rows of each file, in the order given.
+
+        Raises ValueError that names the file where it is damaged, of another shape, or not what was digested.
+        """
+        for start in range(0, len(files), FILES_AT_ONCE):
+            yield from self._read_some(files[start : start + FILES_AT_ONCE])
+
+    def _read_some(self, files: Sequence[PackedFile]) -> Iterator[Arrays]:
+        for file in files:
+            self._verify(file.path)
+        current = files[0]
+        try:
+            with open_reader([f.path for f in files], list(self.shapes)) as reader:
+                for current in files:
+                    yield self._one_file(current, reader)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{current.path}: cannot be read ({' '.join(str(error).split())})") from error
+
+    def _one_file(self, file: PackedFile, reader: Any) -> Arrays:
+        groups = [next(reader)._asdict() for _ in range(file.row_groups)]
+        arrays = {}
+        for name, shape in self.shapes.items():
+            parts = [self._array(file.path, name, group[name], shape) for group in groups]
+            arrays[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            if len(arrays[name]) != file.rows:
+                raise ValueError(f"{file.path}: {len(arrays[name])} rows of {name} were read; expected {file.rows}")
+        return arrays
+
+    def _array(self, path: Path, name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        dtype = self.dataset.packed.get(name)
+        if dtype is None:
+            return values
+        flat = np.frombuffer(b"".join(values), dtype)
+        wanted = (len(values), *shape)
+        if flat.size != np.prod(wanted):
+            raise ValueError(f"{path}: {name} holds {flat.size} values in {len(values)} rows; expected shape {wanted}")
+        return flat.reshape(wanted)
+
+    def _verify(self, path: Path) -> None:
+        expected = self.digests.get(path)
+        if expected is None:
+            return
+        with open(path, "rb") as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        if found != expected:
+            raise ValueError(f"{path}: SHA-256 is {found}; expected {expected}, as its manifest says")
+
+
+def tuple_table(
+    files: Sequence[Path], shapes: Mapping[str, int], digests: Mapping[Path, str] | None = None
+) -> PackedTable:
+    """Tuples; `shapes` holds Q, S, I and P."""
+    q, s, i, p = (shapes[name] for name in "QSIP")
+    columns = {"query": (q,), "dense_ids": (s,), "items": (s, i), "shares": (s, 2), "known_positives": (p,)}
+    return PackedTable(TUPLES, columns, open_files(files, TUPLES), digests or {})
+
+
+def stream_table(
+    files: Sequence[Path], shapes: Mapping[str, int], digests: Mapping[Path, str] | None = None
+) -> PackedTable:
+    """The item stream; `shapes` holds Q and I."""
+    columns = {"dense_id": (), "item": (shapes["I"],), "title_query": (shapes["Q"],), "share": (), "probability": ()}
+    return PackedTable(ITEM_STREAM, columns, open_files(files, ITEM_STREAM), digests or {})
+
+
+def open_files(paths: Sequence[Path], dataset: Dataset) -> tuple[PackedFile, ...]:
+    """Footers of the files in name order; files without rows are left out.
+
+    Raises ValueError that names a file which is no readable Parquet or has not the dataset's columns.
+    """
+    declared = {f.name: f.type for f in dataset.arrow_schema()}
+    with ThreadPoolExecutor(8) as pool:
+        files = pool.map(lambda path: _open_file(path, declared), sorted(map(Path, paths)))
+        return tuple(f for f in files if f.rows)
+
+
+def _open_file(path: Path, declared: Mapping[str, Any]) -> PackedFile:
+    try:
+        footer = pq.read_metadata(path)
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+    found = {f.name: f.type for f in footer.schema.to_arrow_schema()}
+    for name, kind in declared.items():
+        if found.get(name) != kind:
+            raise ValueError(f"{path}: column {name} is {found.get(name, 'absent')}; expected {kind}")
+    return PackedFile(path, footer.num_rows, footer.num_row_groups)
+
+
+def open_reader(paths: Sequence[Path], columns: Sequence[str]) -> Any:
+    """A Petastorm reader over the files in this order, one row group at a time, once."""
+    from petastorm import make_batch_reader
+
+    urls = []
+    for path in paths:
+        text = str(path.absolute())
+        if any(mark in text for mark in "#?%*"):
+            raise ValueError(f"{path}: the path holds one of # ? % *; expected none, Petastorm reads it as a URL")
+        urls.append(f"file://{text}")
+    return make_batch_reader(
+        urls, schema_fields=list(columns), reader_pool_type="dummy", shuffle_row_groups=False, num_epochs=1
+    )
