@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from schemas import ITEM_STREAM, TUPLES, Dataset
 
-# Petastorm calls deprecated parts of the pyarrow that it is pinned to, and tells of a change it made long ago.
+# Petastorm calls deprecated parts of the pyarrow that it is pinned to, once per file.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|$)")
-warnings.filterwarnings("ignore", message="schema_fields behavior has changed", module=r"petastorm\.unischema")
 
 FILES_AT_ONCE = 64
 """Files that one Petastorm reader is opened on: opening reads every footer."""
@@ -156,6 +155,8 @@ def open_reader(paths: Sequence[Path], columns: Sequence[str]) -> Any:
         if any(mark in text for mark in "#?%*"):
             raise ValueError(f"{path}: the path holds one of # ? % *; expected none, Petastorm reads it as a URL")
         urls.append(f"file://{text}")
+    # Names are taken as regular expressions; the `$` keeps Petastorm from warning of those that begin alike.
+    names = [f"{name}$" for name in columns]
     return make_batch_reader(
-        urls, schema_fields=list(columns), reader_pool_type="dummy", shuffle_row_groups=False, num_epochs=1
+        urls, schema_fields=names, reader_pool_type="dummy", shuffle_row_groups=False, num_epochs=1
     )
