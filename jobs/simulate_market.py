@@ -9,8 +9,10 @@ truth as the datasets `truth_*`, which evaluation may read and training may not.
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pyspark.sql import functions as F
 
@@ -25,8 +27,13 @@ from jobs.runtime.job import Job, JobContext
 from jobs.runtime.main import main
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import DataFrame
 
+    from jobs.market.config import MarketSettings
+
+T = TypeVar("T")
 KINDS = ("queries", "events", "catalogue")
 
 
@@ -36,37 +43,75 @@ def run(context: JobContext) -> None:
     timeline = Timeline(context.date, settings.days)
     raw = Path(context.config.paths.raw).absolute()
     with Scratch(raw, context.run_id) as scratch:
-        nouns = scratch.keep("nouns", catalogue.nouns(context.spark, settings, draws))
-        items = scratch.keep("items", catalogue.items(nouns, settings, draws, timeline))
-        wants = scratch.keep("intents", intents.intents(nouns, settings, draws))
-        pairs = scratch.keep("utility", utility.utility(wants, items, settings, draws))
-        context.write("truth_utility", truth_utility(pairs))
-
-        offers = utility.pools(pairs, settings.ranker).join(intents.texts(wants, nouns, settings, draws), "intent_id")
-        known = scratch.keep("offers", offers.join(wants.select("intent_id", "wish_brand"), "intent_id"))
-        visits = visits_of_people(context.spark, settings, draws, timeline)
-        bots = visits_of_bots(context.spark, settings, draws, timeline)
-        everybody = visits if bots is None else visits.unionByName(bots)
-        pages = scratch.keep("pages", ranker.pages(everybody, known, settings, draws))
-        context.write("truth_requests", truth_requests(pages))
-
-        shown = behaviour.shown(pages, settings, draws)
-        context.write("truth_examination", truth_examination(shown))
-
-        requests = faults.request_lines(pages, settings, draws, timeline)
-        actions = scratch.keep("actions", behaviour.events(shown, draws))
-        events = faults.event_lines(actions, settings, draws, timeline)
-        context.write("truth_faults", faults.fault_counts(requests.unionByName(events)))
-        lines = (faults.delivered(requests), faults.delivered(events), documents.catalogue_lines(items, timeline))
-        for kind, frame in zip(KINDS, lines):
-            scratch.write_lines(kind, frame, settings.days, settings.files_per_day)
+        items, offers = supply(context, scratch, settings, draws, timeline)
+        visits = scratch.keep("visits", everybody(context, settings, draws, timeline))
+        pages = scratch.keep("pages", ranker.pages(visits, offers, settings, draws))
+        demand(context, scratch, pages, items, draws, timeline)
         context.notes.update(publish_days(context.spark, scratch, raw, KINDS, timeline.names))
+
+
+def supply(
+    context: JobContext, scratch: Scratch, settings: MarketSettings, draws: Draws, timeline: Timeline
+) -> tuple[DataFrame, DataFrame]:
+    """The catalogue, and what the shop can offer to each intent; publishes how much each item suits."""
+    nouns = scratch.keep("nouns", catalogue.nouns(context.spark, settings, draws))
+    items, wants = side_by_side(
+        lambda: scratch.keep("items", catalogue.items(nouns, settings, draws, timeline)),
+        lambda: scratch.keep("intents", intents.intents(nouns, settings, draws)),
+    )
+    pairs, texts = side_by_side(
+        lambda: scratch.keep("utility", utility.utility(wants, items, settings, draws)),
+        lambda: scratch.keep("texts", intents.texts(wants, nouns, settings, draws)),
+    )
+    known = texts.join(wants.select("intent_id", "wish_brand"), "intent_id")
+    offers, _ = side_by_side(
+        lambda: scratch.keep("offers", utility.pools(pairs, settings.ranker).join(known, "intent_id")),
+        lambda: context.write("truth_utility", truth_utility(pairs)),
+    )
+    return items, offers
+
+
+def everybody(context: JobContext, settings: MarketSettings, draws: Draws, timeline: Timeline) -> DataFrame:
+    """Every request of the simulated days, by people and by bots."""
+    people = visits_of_people(context.spark, settings, draws, timeline)
+    bots = visits_of_bots(context.spark, settings, draws, timeline)
+    visits = people if bots is None else people.unionByName(bots)
+    return visits.where(F.col("ts") < timeline.start + timeline.length)
+
+
+def demand(
+    context: JobContext, scratch: Scratch, pages: DataFrame, items: DataFrame, draws: Draws, timeline: Timeline
+) -> None:
+    """What visitors do with the pages they see, and what of it reaches the files."""
+    settings = context.config.market
+    shown = behaviour.shown(pages, settings, draws)
+    requests = faults.request_lines(pages, settings, draws, timeline)
+    deliver = partial(scratch.write_lines, days=settings.days, files_per_day=settings.files_per_day)
+    actions, *_ = side_by_side(
+        lambda: scratch.keep("actions", behaviour.events(shown, draws)),
+        lambda: context.write("truth_examination", truth_examination(shown)),
+        lambda: context.write("truth_requests", truth_requests(pages)),
+        lambda: deliver("queries", faults.delivered(requests)),
+    )
+    events = faults.event_lines(actions, settings, draws, timeline)
+    side_by_side(
+        lambda: deliver("events", faults.delivered(events)),
+        lambda: deliver("catalogue", documents.catalogue_lines(items, timeline)),
+        lambda: context.write("truth_faults", faults.fault_counts(requests.unionByName(events))),
+    )
+
+
+def side_by_side(*steps: Callable[[], T]) -> list[T]:
+    """The results of independent steps; while one is planned, another computes."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda step: step(), steps))
 
 
 def truth_utility(pairs: DataFrame) -> DataFrame:
     """How much each item of the right noun suits an intent."""
     return pairs.select(
-        "intent_id", object_id(F.col("item_id")).alias("object_id"), "relevance", "click_probability", "order_probability"
+        "intent_id", object_id(F.col("item_id")).alias("object_id"), "relevance", "click_probability",
+        "order_probability",
     )
 
 
@@ -78,12 +123,14 @@ def truth_requests(pages: DataFrame) -> DataFrame:
 def truth_examination(shown: DataFrame) -> DataFrame:
     """What was shown, and whether anybody looked at it."""
     return shown.select(
-        "query_id", object_id(F.col("item_id")).alias("object_id"), "position", "examined", day_of(F.col("ts")).alias("event_date")
+        "query_id", object_id(F.col("item_id")).alias("object_id"), "position", "examined",
+        day_of(F.col("ts")).alias("event_date"),
     )
 
 
 JOB = Job(
-    "simulate_market", reads=(), run=run, doc="invents a catalogue, a search log with faults, and the truth behind both",
+    "simulate_market", reads=(), run=run,
+    doc="invents a catalogue, a search log with faults, and the truth behind both",
     writes=("truth_requests", "truth_utility", "truth_examination", "truth_faults"),
 )
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from jobs.market.config import MarketSettings
 
 EVENT = (
-    "action string, ts bigint, query_id string, session_id string, position int, quantity int, paid double, order_id string"
+    "action string, ts bigint, query_id string, session_id string, position int, quantity int, paid double, "
+    "order_id string"
 )
 CHECKOUT = 0.3  # purchases reported by the checkout page, which knows no query
 DELAYED = 0.25  # purchases hours to days after the click
@@ -69,28 +70,33 @@ def events(shown: DataFrame, draws: Draws) -> DataFrame:
         "event.*", "client_id", "user_id", "user_agent", "legacy", "item_id",
         F.col("query_id").alias("cause_id"), F.col("ts").alias("asked_at"),
     )
-    return made.withColumn("event_id", identifier("e", F.lit(draws.seed), F.col("cause_id"), F.col("item_id"), F.col("action")))
+    return made.withColumn(
+        "event_id", identifier("e", F.lit(draws.seed), F.col("cause_id"), F.col("item_id"), F.col("action"))
+    )
 
 
 def _until_purchase(draws: Draws) -> Column:
     """Minutes for most; hours to days for the rest, at most six days."""
     query, item = F.col("query_id"), F.col("item_id")
     soon = draws.integer("checkout", 15 * Timeline.MINUTE, query, item) + Timeline.MINUTE
-    later = (F.least(draws.exponential("sleep on it", 20.0, query, item) + 1.0, F.lit(144.0)) * Timeline.HOUR).cast("bigint")
-    return F.when(draws.chance("delayed", DELAYED, query, item), later).otherwise(soon)
+    hours = F.least(draws.exponential("sleep on it", 20.0, query, item) + 1.0, F.lit(144.0))
+    return F.when(draws.chance("delayed", DELAYED, query, item), (hours * Timeline.HOUR).cast("bigint")).otherwise(soon)
 
 
 def _event_structs(draws: Draws) -> list[Column]:
     """Each possible event as a struct of EVENT's fields, null where it does not happen."""
     query, item = F.col("query_id"), F.col("item_id")
-    checkout, removed = draws.chance("checkout page", CHECKOUT, query, item), draws.chance("removed", REMOVED, query, item)
+    checkout = draws.chance("checkout page", CHECKOUT, query, item)
+    removed = draws.chance("removed", REMOVED, query, item)
     changed_mind = F.col("cart_at") + 60_000 + draws.integer("regret", 600_000, query, item)
     sent_back = F.col("buy_at") + (draws.uniform("return", query, item) * 4 + 1).cast("double") * Timeline.DAY
     returned = F.col("ordered") & draws.chance("returned", RETURNED, query, item)
-    buy_session = F.when(F.col("buy_at") - F.col("ts") > 30 * Timeline.MINUTE, identifier("s", query, item, F.lit("buy"))).otherwise(
-        F.col("session_id"))
-    bought = {"quantity": F.lit(1) + draws.chance("two of them", 0.08, query, item).cast("int"), "paid": F.col("price"),
-              "order_id": identifier("o", F.lit(draws.seed), query, item)}
+    came_back = F.col("buy_at") - F.col("ts") > 30 * Timeline.MINUTE
+    buy_session = F.when(came_back, identifier("s", query, item, F.lit("buy"))).otherwise(F.col("session_id"))
+    bought = {
+        "quantity": F.lit(1) + draws.chance("two of them", 0.08, query, item).cast("int"), "paid": F.col("price"),
+        "order_id": identifier("o", F.lit(draws.seed), query, item),
+    }
     return [
         _event(F.col("examined") & F.col("sees"), "impression", F.col("seen_at")),
         _event(F.col("clicked"), "click", F.col("click_at")),

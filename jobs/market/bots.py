@@ -40,7 +40,8 @@ def _visits(
 ) -> DataFrame:
     bots = max(1, round(rate * settings.requests / (MEAN_PER_DAY * ACTIVE_DAYS * timeline.days)))
     bot, day, n = F.col("bot"), F.col("day"), F.col("n")
-    active = draws.chance(f"{kind} active", ACTIVE_DAYS, bot, day) | (day == draws.integer(f"{kind} sure", timeline.days, bot))
+    surely = day == draws.integer(f"{kind} sure", timeline.days, bot)
+    active = surely | draws.chance(f"{kind} active", ACTIVE_DAYS, bot, day)
     volume = F.pow(F.lit(MOST / LEAST), draws.uniform(f"{kind} volume", bot, day)) * LEAST
     steps = (
         spark.range(bots).withColumnRenamed("id", "bot")
@@ -51,7 +52,8 @@ def _visits(
     return steps.withColumns({
         "actor": F.lit(kind), **_identity(kind, draws, n),
         "ts": F.lit(timeline.start) + day.cast("bigint") * timeline.DAY + _clock(kind, draws),
-        "intent_id": _intent(kind, settings, draws), "page": F.when(F.lit(kind == "scraper"), F.pmod(n, F.lit(2)) + 1).otherwise(1),
+        "intent_id": _intent(kind, settings, draws),
+        "page": F.pmod(n, F.lit(2)) + 1 if kind == "scraper" else F.lit(1),
         "variant": F.lit(0), "brand_only": F.lit(False),
         "sort": F.lit("price_asc" if kind == "price_watcher" else "relevance"),
     }).select(*VISIT_COLUMNS)

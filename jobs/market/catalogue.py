@@ -109,7 +109,8 @@ def _qualities(drawn: DataFrame, draws: Draws) -> DataFrame:
     worth = F.get(F.lit(list(LINES.values())), F.col("line"))
     own = draws.normal("shop quality", shop) * 0.5 + worth * 0.55 + draws.normal("quality", key) * 0.35
     discount = F.when(draws.chance("discounted", 0.25, key), draws.uniform("discount", key) * 0.3 + 0.1).otherwise(0.0)
-    rated = drawn.withColumns({"brand_quality": draws.normal("brand quality", brand), "discount": discount}).withColumns({
+    branded = drawn.withColumns({"brand_quality": draws.normal("brand quality", brand), "discount": discount})
+    rated = branded.withColumns({
         "quality": F.col("brand_quality") * 0.6 + own,
         "fame": F.col("brand_quality") * -0.3 + draws.normal("brand fame", brand) * 0.95,
     }).withColumn("eager", 1 / (1 + F.exp(F.col("quality") * 0.5 + 0.3 - draws.normal("shop hype", shop) * 0.6)))
@@ -132,22 +133,25 @@ def _titled(rated: DataFrame, draws: Draws) -> DataFrame:
     """Adds `title`: brand, line, model code, attributes, kind, noun and hype; some dropped, in one of three orders."""
     key = F.col("item_id")
     values, _ = family_values()
+    code = draws.integer("code letter", 15, key).cast("int"), draws.integer("code number", 98, key) + 1
+    form = draws.category("title noun", (0.5, 0.25), key)
 
     def dropped(part: str, share: float, text: Column) -> Column:
         return F.when(draws.chance(f"title {part}", 1 - share, key), text)
 
-    letter = F.get(words("ABCDEGKLMRSTVXZ"), draws.integer("code letter", 15, key).cast("int"))
-    number = F.lpad((draws.integer("code number", 98, key) + 1).cast("string"), 2, "0")
+    letter, number = F.get(words("ABCDEGKLMRSTVXZ"), code[0]), F.lpad(code[1].cast("string"), 2, "0")
     said = draws.chance("title kind said", 0.1, key)
     kind = F.when(said, F.get("kind_wishes", F.col("kind"))).otherwise(F.get("kinds", F.col("kind")))
-    hype = [F.when(F.col("hype") > n, draws.pick(f"hype word {n}", words(HYPE), key)) for n in range(2)]
+    first = draws.integer("hype word", len(HYPE), key).cast("int")
+    second = F.pmod(first + 1 + draws.integer("second hype word", len(HYPE) - 1, key).cast("int"), F.lit(len(HYPE)))
+    hype = [F.when(F.col("hype") > n, F.get(words(HYPE), word)) for n, word in enumerate((first, second))]
     percent = (F.round(F.col("discount") * 20) * 5).cast("int").cast("string")
     parts = rated.withColumns({
         "_brand": dropped("brand", 0.1, brand_name(F.col("brand_id"))),
         "_line": dropped("line", 0.1, F.get(words(LINES), F.col("line"))),
         "_code": dropped("code", 0.3, F.concat(letter, number, F.lit("0"))),
         **{f"_value{n}": dropped(f"value {n}", 0.15, value_word(values, n, F.col(f"value{n}"))) for n in range(SLOTS)},
-        "_what": F.concat_ws(" ", dropped("kind", 0.1, kind), F.get("names", draws.category("title noun", (0.5, 0.25), key))),
+        "_what": F.concat_ws(" ", dropped("kind", 0.1, kind), F.get("names", form)),
         "_hype": F.when(F.col("hype") > 0, F.concat_ws(" ", *hype)),
         "_sale": F.when(F.col("discount") > 0, F.concat(percent, F.lit("% off"))),
         "_order": draws.integer("title order", len(TITLE_ORDERS), key),

@@ -12,7 +12,7 @@ class FaultSettings(Settings):
 
     duplicate_same_day: float = Field(0.006, ge=0, le=0.5, description="events delivered twice on one day")
     duplicate_next_day: float = Field(0.004, ge=0, le=0.5, description="events delivered again a day later")
-    request_twice: float = Field(0.04, ge=0, le=0.5, description="requests logged by client and by server, each in part")
+    request_twice: float = Field(0.04, ge=0, le=0.5, description="requests logged by client and server, each in part")
     late: float = Field(0.01, ge=0, le=0.5, description="records that arrive 1-3 days after they happened")
     too_late: float = Field(0.002, ge=0, le=0.5, description="records that arrive 4-6 days after they happened")
     lost_request: float = Field(0.01, ge=0, le=0.5, description="requests never delivered; their events are orphans")
@@ -45,7 +45,7 @@ class BehaviourSettings(Settings):
     click_attraction: float = Field(1.0, description="per standard deviation of hype, fame and discount")
     click_fit: float = Field(0.35, description="per met wish for a brand or an attribute")
     click_sibling: float = Field(-1.6, description="item of another kind of the same product")
-    order_base: float = -1.9
+    order_base: float = -1.2
     order_quality: float = Field(1.2, description="per standard deviation of quality, given a click")
     order_attraction: float = Field(-0.5, description="per standard deviation of attraction: hype disappoints")
     order_met: float = Field(0.9, description="per wish that the item meets")

@@ -42,11 +42,14 @@ class Scratch:
     def write_lines(self, kind: str, lines: DataFrame, days: int, files_per_day: int) -> None:
         """Writes `line` of every row of (dt, ts, key, line) below its day, in order of time."""
         bucket = F.pmod(F.xxhash64("key"), F.lit(files_per_day))
-        ordered = lines.withColumn("bucket", bucket).repartition(days * files_per_day, "dt", "bucket").sortWithinPartitions("dt", "ts", "key", "line")
-        ordered.select("dt", "line").write.partitionBy("dt").option("compression", "gzip").text(str(self.folder / kind))
+        files = lines.withColumn("bucket", bucket).repartition(days * files_per_day, "dt", "bucket")
+        ordered = files.sortWithinPartitions("dt", "ts", "key", "line").select("dt", "line")
+        ordered.write.partitionBy("dt").option("compression", "gzip").text(str(self.folder / kind))
 
 
-def publish_days(spark: SparkSession, scratch: Scratch, raw: Path, kinds: tuple[str, ...], days: list[str]) -> dict[str, int]:
+def publish_days(
+    spark: SparkSession, scratch: Scratch, raw: Path, kinds: tuple[str, ...], days: list[str]
+) -> dict[str, int]:
     """Gathers the written files by day, adds the producer's manifest, and moves each day into the feed.
 
     A day is complete before its folder gets its final name, and a former one leaves before:

@@ -31,8 +31,9 @@ def request_lines(pages: DataFrame, settings: MarketSettings, draws: Draws, time
     fault = request_fault(settings.faults, draws, F.col("query_id"))
     named = pages.withColumn("fault", fault).withColumn("happened", F.col("ts"))
     arrival = F.date_add(day_of(F.col("happened")), _delay(draws, F.col("fault"), F.col("query_id")))
-    twice = F.when(F.col("fault") == "request_twice", F.array(F.lit("client"), F.lit("server"))).otherwise(F.array(F.lit("both")))
-    written = named.withColumn("arrival_date", arrival).withColumn("side", F.explode(twice)).withColumns({
+    split = F.array(F.lit("client"), F.lit("server"))
+    sides = F.when(F.col("fault") == "request_twice", split).otherwise(F.array(F.lit("both")))
+    written = named.withColumn("arrival_date", arrival).withColumn("side", F.explode(sides)).withColumns({
         "by_client": F.col("side") != "server", "by_server": F.col("side") != "client",
         "ts": F.when(F.col("fault") != "missing_timestamp", F.col("ts")),
     })
@@ -57,9 +58,9 @@ def event_lines(events: DataFrame, settings: MarketSettings, draws: Draws, timel
         "action": F.when(F.col("fault") == "unknown_action", F.lit("hover_card")).otherwise(F.col("action")),
     })
     counted = (F.col("fault") != "none") & ((F.col("copy") >= 0) | ~F.col("fault").startswith("duplicate"))
-    whole = ~F.col("fault").isin(*BAD_EVENTS)
-    orphan = F.when(whole & F.col("query_id").isNotNull() & _request_missing(settings, draws, timeline), F.array(F.lit("orphan")))
-    own = F.concat(F.when(counted, F.array("fault")).otherwise(_nothing()), F.coalesce(orphan, _nothing()))
+    whole = ~F.col("fault").isin(*BAD_EVENTS) & F.col("query_id").isNotNull()
+    orphan = F.when(whole & _request_missing(settings, draws, timeline), F.array(F.lit("orphan"))).otherwise(_nothing())
+    own = F.concat(F.when(counted, F.array("fault")).otherwise(_nothing()), orphan)
     return _delivered(damaged, "event", event_document(), own, key, timeline)
 
 
@@ -112,7 +113,8 @@ def _delivered(
     records: DataFrame, kind: str, document: Column, own: Column, key: Column, timeline: Timeline
 ) -> DataFrame:
     """Writes the line, cuts it where it must not be JSON, and says what was too late for the last file."""
-    line = F.when(F.col("fault") == "not_json", F.substring(document, F.lit(1), (F.length(document) / 2).cast("int"))).otherwise(document)
+    half = F.substring(document, F.lit(1), F.floor(F.length(document) / 2).cast("int"))
+    line = F.when(F.col("fault") == "not_json", half).otherwise(document)
     after = F.col("arrival_date") > F.lit(timeline.last)
     faults = F.when(after, F.array(F.lit("not_delivered"))).otherwise(own)
     return records.select(

@@ -59,7 +59,7 @@ def texts(intents: DataFrame, nouns: DataFrame, settings: MarketSettings, draws:
 
 
 def _parts(draws: Draws, *keys: Column) -> dict[str, Column]:
-    """Price word, brand, attributes, kind and noun, some left out, as shoppers say them; and the order to say them in."""
+    """Price word, brand, attributes, kind and noun, some left out, as shoppers say them; and in which order."""
     written, spoken = family_values()
 
     def wish(slot: int) -> Column:
@@ -85,4 +85,5 @@ def _price_word(draws: Draws, *keys: Column) -> Column:
     """`cheap` and the like where price matters much, `best` and the like where it hardly does; often nothing."""
     cheap = (F.col("sensitivity") > 1.5) & draws.chance("cheap", 0.45, *keys)
     good = (F.col("sensitivity") < 0.6) & draws.chance("good", 0.35, *keys)
-    return F.when(cheap, draws.pick("cheap word", words(CHEAP), *keys)).when(good, draws.pick("good word", words(GOOD), *keys))
+    good_word = draws.pick("good word", words(GOOD), *keys)
+    return F.when(cheap, draws.pick("cheap word", words(CHEAP), *keys)).when(good, good_word)

@@ -14,23 +14,71 @@ VALUES = 8
 FAMILIES = {
     "colour": "black, white, navy=dark blue, red, green, grey=gray, beige=cream, pink=rose",
     "size": "xs=extra small, small, medium, large, xl=extra large, xxl=2xl, petite=short fit, tall=long fit",
-    "capacity": "16gb=16 gb, 32gb=32 gb, 64gb=64 gb, 128gb=128 gb, 256gb=256 gb, 512gb=512 gb, 1tb=1 tb, 2tb=2 tb",
-    "milliamp": "5000mah=5000, 10000mah=10000, 15000mah=15000, 20000mah=20000, 25000mah=big, 30000mah=30000, 3000mah=tiny, 8000mah=8000",
-    "volume": "250ml=250 ml, 500ml=half litre, 750ml=750 ml, 1l=1 litre, 2l=2 litre, 5l=5 litre, 10l=10 litre, 25l=25 litre",
-    "length": "30cm=30 cm, 50cm=half metre, 1m=1 metre, 2m=2 metre, 3m=3 metre, 5m=5 metre, 10m=10 metre, 150cm=150 cm",
-    "diameter": "16cm=16 cm, 20cm=20 cm, 24cm=24 cm, 28cm=28 cm, 32cm=large, 36cm=36 cm, 40cm=extra large, 12cm=mini",
+    "capacity": (
+        "16gb=16 gb, 32gb=32 gb, 64gb=64 gb, 128gb=128 gb, "
+        "256gb=256 gb, 512gb=512 gb, 1tb=1 tb, 2tb=2 tb"
+    ),
+    "milliamp": (
+        "5000mah=5000, 10000mah=10000, 15000mah=15000, 20000mah=20000, "
+        "25000mah=big, 30000mah=30000, 3000mah=tiny, 8000mah=8000"
+    ),
+    "volume": (
+        "250ml=250 ml, 500ml=half litre, 750ml=750 ml, 1l=1 litre, "
+        "2l=2 litre, 5l=5 litre, 10l=10 litre, 25l=25 litre"
+    ),
+    "length": (
+        "30cm=30 cm, 50cm=half metre, 1m=1 metre, 2m=2 metre, "
+        "3m=3 metre, 5m=5 metre, 10m=10 metre, 150cm=150 cm"
+    ),
+    "diameter": (
+        "16cm=16 cm, 20cm=20 cm, 24cm=24 cm, 28cm=28 cm, "
+        "32cm=large, 36cm=36 cm, 40cm=extra large, 12cm=mini"
+    ),
     "material": "cotton, leather=real leather, steel=metal, oak=wooden, plastic, glass, bamboo, ceramic",
-    "power": "20w=20 watt, 30w=30 watt, 45w=45 watt, 65w=65 watt, 100w=100 watt, 500w=500 watt, 1000w=1 kw, 2000w=2 kw",
-    "pack": "single=one, 2 pack=pair, 3 pack=set of 3, 4 pack=set of 4, 6 pack=half dozen, 10 pack=ten, 12 pack=dozen, 24 pack=bulk",
-    "pattern": "plain=solid, striped=stripes, floral=flowers, checked=plaid, dotted=polka dot, camo=camouflage, geometric=shapes, marble=stone look",
-    "audience": "women=ladies, men=mens, kids=children, baby=infant, toddler=small child, teen=teenager, unisex=everyone, senior=elderly",
-    "feature": "waterproof=water resistant, foldable=folding, cordless=no cable, rechargeable=with battery, portable=to go, adjustable=flexible, ergonomic=comfortable, heavy duty=strong",
-    "screen": "5 inch=5in, 6 inch=6in, 7 inch=7in, 10 inch=10in, 13 inch=13in, 15 inch=15in, 24 inch=24in, 32 inch=32in",
-    "finish": "matte=dull, glossy=shiny, brushed, polished, vintage=retro, modern=contemporary, rustic=farmhouse, minimalist=simple",
-    "scent": "lavender, rose, citrus=orange, unscented=fragrance free, coconut, sandalwood=woody, pine=forest, jasmine",
-    "shade": "nude=natural, coral=peach, ruby=red, plum=purple, mocha=brown, rosewood=pink, jet=black, pearl=white",
-    "weight": "500g=half kilo, 1kg=1 kilo, 2kg=2 kilo, 4kg=4 kilo, 5kg=5 kilo, 8kg=8 kilo, 10kg=10 kilo, 20kg=20 kilo",
-    "bedsize": "single bed=single, double bed=double, queen=queen size, king=king size, super king=extra wide, cot=baby bed, toddler bed=kids bed, twin=two beds",
+    "power": (
+        "20w=20 watt, 30w=30 watt, 45w=45 watt, 65w=65 watt, "
+        "100w=100 watt, 500w=500 watt, 1000w=1 kw, 2000w=2 kw"
+    ),
+    "pack": (
+        "single=one, 2 pack=pair, 3 pack=set of 3, 4 pack=set of 4, "
+        "6 pack=half dozen, 10 pack=ten, 12 pack=dozen, 24 pack=bulk"
+    ),
+    "pattern": (
+        "plain=solid, striped=stripes, floral=flowers, checked=plaid, "
+        "dotted=polka dot, camo=camouflage, geometric=shapes, marble=stone look"
+    ),
+    "audience": (
+        "women=ladies, men=mens, kids=children, baby=infant, "
+        "toddler=small child, teen=teenager, unisex=everyone, senior=elderly"
+    ),
+    "feature": (
+        "waterproof=water resistant, foldable=folding, cordless=no cable, rechargeable=with battery, "
+        "portable=to go, adjustable=flexible, ergonomic=comfortable, heavy duty=strong"
+    ),
+    "screen": (
+        "5 inch=5in, 6 inch=6in, 7 inch=7in, 10 inch=10in, "
+        "13 inch=13in, 15 inch=15in, 24 inch=24in, 32 inch=32in"
+    ),
+    "finish": (
+        "matte=dull, glossy=shiny, brushed, polished, "
+        "vintage=retro, modern=contemporary, rustic=farmhouse, minimalist=simple"
+    ),
+    "scent": (
+        "lavender, rose, citrus=orange, unscented=fragrance free, "
+        "coconut, sandalwood=woody, pine=forest, jasmine"
+    ),
+    "shade": (
+        "nude=natural, coral=peach, ruby=red, plum=purple, "
+        "mocha=brown, rosewood=pink, jet=black, pearl=white"
+    ),
+    "weight": (
+        "500g=half kilo, 1kg=1 kilo, 2kg=2 kilo, 4kg=4 kilo, "
+        "5kg=5 kilo, 8kg=8 kilo, 10kg=10 kilo, 20kg=20 kilo"
+    ),
+    "bedsize": (
+        "single bed=single, double bed=double, queen=queen size, king=king size, "
+        "super king=extra wide, cot=baby bed, toddler bed=kids bed, twin=two beds"
+    ),
 }
 
 # word in titles -> how much better (or worse) than the brand's average such an item is
@@ -45,12 +93,14 @@ CHEAP = ("cheap", "budget", "affordable", "low price")
 GOOD = ("best", "good quality", "high end", "top")
 FILLERS = ("buy", "online", "for sale", "shop")
 
-BRANDS = tuple(
-    "Voltara Nordholm Kestrel Amberly Quillon Brisa Tavano Ostwind Larkspur Meridia Fennec Solvara Grynn Halcyon "
-    "Pinnora Zephra Calder Umbria Tornado Vellum Arcadia Bexley Corvane Drift Elmwood Fjordal Gallant Hearth Ionix "
-    "Juniper Kodama Lumina Maverick Nimbus Orchard Pallas Quartz Ridgeway Sorrel Tundra Ursa Verdant Westmark Xylo "
-    "Yonder Zenith Alder Birchfield Copperline Dovetail Everly Foxglove Granite Harbour Inkwell Jasper Kindred "
-    "Lodestar Marlow Northfold Opaline Pemberton Quince Rosalind Sterling Thistle Upland Vantage Willow Yarrow".split()
+BRANDS = (
+    "Voltara", "Nordholm", "Kestrel", "Amberly", "Quillon", "Brisa", "Tavano", "Ostwind", "Larkspur", "Meridia",
+    "Fennec", "Solvara", "Grynn", "Halcyon", "Pinnora", "Zephra", "Calder", "Umbria", "Tornado", "Vellum", "Arcadia",
+    "Bexley", "Corvane", "Drift", "Elmwood", "Fjordal", "Gallant", "Hearth", "Ionix", "Juniper", "Kodama", "Lumina",
+    "Maverick", "Nimbus", "Orchard", "Pallas", "Quartz", "Ridgeway", "Sorrel", "Tundra", "Ursa", "Verdant",
+    "Westmark", "Xylo", "Yonder", "Zenith", "Alder", "Birchfield", "Copperline", "Dovetail", "Everly", "Foxglove",
+    "Granite", "Harbour", "Inkwell", "Jasper", "Kindred", "Lodestar", "Marlow", "Northfold", "Opaline", "Pemberton",
+    "Quince", "Rosalind", "Sterling", "Thistle", "Upland", "Vantage", "Willow", "Yarrow",
 )
 
 SHOPS = (

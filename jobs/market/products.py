@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a table: one product a line)
 """The words of the demo market: one product a line.
 
 department > category | noun | names in titles | names only shoppers use | six kinds (kind=what shoppers say)

@@ -49,7 +49,7 @@ def _page(settings: MarketSettings, draws: Draws) -> Column:
             c["price"].alias("price"),
         )
 
-    ordered = F.array_sort(F.transform(F.filter("pool", shown), keyed))
+    ordered = F.sort_array(F.transform(F.filter("pool", shown), keyed))
     return F.slice(ordered, (F.col("page") - 1) * settings.page_size + 1, settings.page_size)
 
 

@@ -1,4 +1,4 @@
-"""The simulated days. Times are epoch milliseconds (bigint) until they are written, so that no session time zone matters."""
+"""The simulated days. Times are epoch milliseconds (bigint) until written: no session time zone matters."""
 
 from __future__ import annotations
 

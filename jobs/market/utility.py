@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from jobs.market.delivery import spread
 from jobs.market.draws import Draws
 from jobs.market.lexicon import SLOTS
-from jobs.market.delivery import spread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import Column, DataFrame
 
     from jobs.market.config import BehaviourSettings, MarketSettings, RankerSettings
@@ -28,7 +30,7 @@ def sigmoid(x: Column) -> Column:
 
 
 def utility(intents: DataFrame, items: DataFrame, settings: MarketSettings, draws: Draws) -> DataFrame:
-    """Every intent with every item of its noun (its type and the sibling kinds): truth, and the ranker's view."""
+    """Every intent with every item of its noun (its type and the sibling kinds): truth and the ranker's view."""
     wanted = spread(intents, "intent_id").withColumnRenamed("kind", "wish_kind")
     pairs = wanted.join(items, "noun_id").withColumns({
         "sibling": (F.col("kind") != F.col("wish_kind")).cast("int"),
@@ -51,18 +53,20 @@ def utility(intents: DataFrame, items: DataFrame, settings: MarketSettings, draw
 def pools(utility: DataFrame, settings: RankerSettings) -> DataFrame:
     """`intent_id`, `pool`: the production ranker's best candidates of each intent, a bounded array."""
     best = Window.partitionBy("intent_id").orderBy(F.desc("ranker_score"), "item_id")
-    kept = spread(utility, "intent_id").withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= settings.pool)
+    offered = spread(utility.where(~F.col("sold_out")), "intent_id")
+    kept = offered.withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= settings.pool)
     candidate = F.struct(
         "item_id", "ranker_score", "click_probability", "order_given_click", "price", "brand_id", "listed_from",
         "listed_to",
     )
-    return kept.where(~F.col("sold_out")).groupBy("intent_id").agg(F.sort_array(F.collect_list(candidate)).alias("pool"))
+    return kept.groupBy("intent_id").agg(F.sort_array(F.collect_list(candidate)).alias("pool"))
 
 
-def _count_wishes(test: object) -> Column:
+def _count_wishes(test: Callable[[Column, Column], Column]) -> Column:
     """How many of the intent's wishes (brand and attributes) pass a test against the item; no wish, no count."""
     both = [("brand_id", "wish_brand"), *[(f"value{slot}", f"wish{slot}") for slot in range(SLOTS)]]
-    return sum((F.coalesce(test(F.col(v), F.col(w)).cast("int"), F.lit(0)) for v, w in both), F.lit(0))  # type: ignore[operator]
+    passed = [F.coalesce(test(F.col(value), F.col(wish)).cast("int"), F.lit(0)) for value, wish in both]
+    return sum(passed, F.lit(0))
 
 
 def _click_odds(settings: BehaviourSettings) -> Column:
@@ -74,7 +78,8 @@ def _click_odds(settings: BehaviourSettings) -> Column:
 
 def _order_odds(settings: BehaviourSettings) -> Column:
     return (
-        settings.order_base + settings.order_quality * F.col("quality") + settings.order_attraction * F.col("attraction")
+        settings.order_base + settings.order_quality * F.col("quality")
+        + settings.order_attraction * F.col("attraction")
         + settings.order_met * F.col("met") + settings.order_missed * F.col("missed")
         + settings.order_sibling * F.col("sibling")
         + settings.order_price * F.col("sensitivity") * F.col("price_level")

@@ -80,7 +80,9 @@ def _request(settings: MarketSettings, draws: Draws, timeline: Timeline) -> dict
         "result_key": draws.hashed("result", *asked),
         "session_id": identifier("s", seed, session),
         "client_id": identifier("c", seed, *client),
-        "user_id": F.when(draws.chance("signed in", 0.6, F.col("user")), F.concat(F.lit("u"), F.col("user").cast("string"))),
+        "user_id": F.when(
+            draws.chance("signed in", 0.6, F.col("user")), F.concat(F.lit("u"), F.col("user").cast("string"))
+        ),
         "user_agent": draws.pick("browser", words(BROWSERS, "|"), *client),
         "sees": draws.chance("viewport", settings.viewport_clients, *client),
         "legacy": draws.chance("legacy", settings.legacy_clients, *client),

@@ -27,13 +27,14 @@ def words(values: Iterable[str], separator: str = ",") -> Column:
 
 
 def pseudo_word(number: Column) -> Column:
-    """A pronounceable word, a different one for every number: three syllables, more from 262,144 on."""
-    scrambled = F.pmod(number * F.lit(99_989).cast("bigint") + F.lit(12_345).cast("bigint"), F.lit(SPACE).cast("bigint"))
+    """A pronounceable word, a different one for every number: three syllables, more from 262,144 on; null for null."""
+    mixed = number * F.lit(99_989).cast("bigint") + F.lit(12_345).cast("bigint")
+    scrambled = F.pmod(mixed, F.lit(SPACE).cast("bigint"))
     block = F.floor(number / F.lit(SPACE))
     parts = [_syllable(scrambled, power) for power in range(3)]
     more = [F.when(block >= BASE**power, _syllable(block, power)) for power in (1, 2)]
     first_more = F.when(block > 0, _syllable(block, 0))
-    return F.concat_ws("", *parts, first_more, *more)
+    return F.when(number.isNotNull(), F.concat_ws("", *parts, first_more, *more))
 
 
 def _syllable(number: Column, power: int) -> Column:
@@ -63,7 +64,8 @@ def misspelled(text: Column, draws: Draws, share: float, *keys: Column) -> Colum
     """A share of texts with one typing error: a letter dropped, doubled, or swapped with the next."""
     length = F.length(text)
     at = draws.integer("typo place", length - 2, *keys).cast("int") + 2
-    before, here, after = F.substring(text, F.lit(1), at - 1), F.substring(text, at, F.lit(1)), F.substring(text, at + 1, length)
+    before, here = F.substring(text, F.lit(1), at - 1), F.substring(text, at, F.lit(1))
+    after = F.substring(text, at + 1, length)
     kind = draws.category("typo kind", (0.4, 0.2), *keys)
     wrong = (
         F.when(kind == 0, F.concat(before, after))
