@@ -75,5 +75,9 @@ class Draws:
 
 def shuffled(index: Column, count: int) -> Column:
     """A fixed permutation of 0..count-1, so that neighbours in number are not neighbours in rank."""
-    stride = next(s for s in range(max(1, int(count * 0.618)), 2 * count + 2) if gcd(s, count) == 1)
-    return F.pmod(index * F.lit(stride).cast("bigint"), F.lit(count).cast("bigint"))
+    return F.pmod(index * F.lit(stride(count)).cast("bigint"), F.lit(count).cast("bigint"))
+
+
+def stride(count: int) -> int:
+    """About 0.618 of the count, and without a common factor with it."""
+    return next(s for s in range(max(1, int(count * 0.618)), 2 * count + 2) if gcd(s, count) == 1)
