@@ -4,7 +4,7 @@ from schemas.declare import Check, Column, Dataset, Metric
 from schemas.evaluation import EVALUATION, RELEASE
 from schemas.events import EVENTS
 from schemas.impressions import ATTRIBUTIONS, IMPRESSIONS
-from schemas.items import ITEMS
+from schemas.items import ITEM_LEDGER, ITEM_QUARANTINE, ITEMS, NUMBERING
 from schemas.model import EMBEDDINGS, INDEX, MODEL
 from schemas.quarantine import LEDGER, QUARANTINE
 from schemas.requests import REQUESTS
@@ -15,7 +15,7 @@ from schemas.vocabulary import VOCABULARY
 DATASETS: dict[str, Dataset] = {
     d.name: d
     for d in (
-        REQUESTS, EVENTS, QUARANTINE, LEDGER, ITEMS, IMPRESSIONS, ATTRIBUTIONS, VOCABULARY,
+        REQUESTS, EVENTS, QUARANTINE, LEDGER, ITEMS, NUMBERING, ITEM_QUARANTINE, ITEM_LEDGER, IMPRESSIONS, ATTRIBUTIONS, VOCABULARY,
         TUPLES, ITEM_STREAM, MODEL, EMBEDDINGS, INDEX, EVALUATION, RELEASE,
         TRUTH_REQUESTS, TRUTH_UTILITY, TRUTH_EXAMINATION, TRUTH_FAULTS,
     )

@@ -1,6 +1,9 @@
 """The catalogue, with the dense numbering that every later stage uses."""
 
+from dataclasses import replace
+
 from schemas.declare import Check, Column, Dataset, Metric
+from schemas.quarantine import LEDGER, QUARANTINE
 
 ITEMS = Dataset(
     name="items",
@@ -35,5 +38,38 @@ ITEMS = Dataset(
         Check("price_missing_share", "warning", high=0.05),
         Check("price_not_positive", "warning", high=0),
         Check("dense_id_gap", "critical", low=0),
+    ),
+)
+
+NUMBERING = Dataset(
+    name="numbering",
+    doc="Every object id that was ever in the catalogue, with its dense id; a later day's numbering begins with this one.",
+    columns=(
+        Column("object_id", "string", False),
+        Column("dense_id", "bigint", False, "append-only, never reused; 0-based"),
+    ),
+    key=("object_id",),
+    metrics=(
+        Metric("gaps", "max(dense_id) + 1 - count(distinct dense_id)", "numbers of the range that nobody has, or two have"),
+    ),
+    checks=(
+        Check("rows", "critical", low=1),
+        Check("gaps", "critical", low=0, high=0),
+    ),
+)
+
+ITEM_QUARANTINE = replace(QUARANTINE, name="item_quarantine", doc="One refused catalogue line; columns as in quarantine.")
+
+ITEM_LEDGER = replace(
+    LEDGER, name="item_ledger", doc="What became of the catalogue's lines; columns as in ledger.",
+    metrics=(
+        Metric("records", "coalesce(sum(records), 0)"),
+        Metric("quarantined_share", "coalesce(sum(case when disposition = 'quarantined' then records end), 0) / sum(records)"),
+    ),
+    checks=(
+        Check("records", "critical", low=1),
+        Check("quarantined_share", "critical", high=0.05),
+        Check("quarantined_share", "warning", high=0.01),
+        Check("unaccounted_records", "critical", low=0, high=0),
     ),
 )

@@ -1,0 +1,1 @@
+"""The catalogue: its lines judged one by one, and the dense numbering."""
