@@ -46,6 +46,8 @@ def run(context: JobContext) -> None:
         trained = trained_model(task)
     except DivergedError as error:
         raise Blocked(str(error)) from None
+    except ValueError as error:  # the readers name the file that is damaged or does not fit
+        raise InputError(str(error)) from error
     publish(context, trained, grains)
     shutil.rmtree(task.folder)
 
@@ -64,10 +66,19 @@ def make_task(context: JobContext, grains: Grains) -> TrainingTask:
         raise Blocked(f"tuples dt={context.dt}: no file of the split 'train'; expected at least one")
     return TrainingTask(
         train_files=files["train"], validation_files=files.get("validation", ()),
-        stream_files=context.files("item_stream"), shapes=shapes, layout=layout.to_json(), model=config.model,
+        stream_files=context.files("item_stream"), digests=digests_of(context, "tuples", "item_stream"), shapes=shapes, layout=layout.to_json(), model=config.model,
         train=config.train, stages=config.stages, seed=config.seed,
         folder=context.warehouse / "_work" / context.job.name / work_key(context),
     )
+
+
+def digests_of(context: JobContext, *datasets: str) -> dict[Path, str]:
+    """SHA-256 of every published file, by its path."""
+    return {
+        path: file.sha256
+        for dataset in datasets
+        for path, file in zip(context.files(dataset), context.manifest(dataset).files)
+    }
 
 
 def split_files(paths: list[Path]) -> dict[str, list[Path]]:

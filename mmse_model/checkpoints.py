@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 FORMAT = 1
+HEADER = "mmse"
 _STATE, _BEST = "epoch-{:05d}.safetensors", "best.safetensors"
 
 
@@ -70,7 +71,8 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mappin
     """Writes tensors and state as one file that is either whole or not there."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     contiguous = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(contiguous, staged, {"format": str(FORMAT), "state": json.dumps(state)})
+    # One key only: safetensors writes several in an order of chance, and equal models must be equal bytes.
+    save_file(contiguous, staged, {HEADER: json.dumps({"format": FORMAT, "state": state})})
     with open(staged, "rb+") as handle:
         os.fsync(handle.fileno())
     os.replace(staged, path)
@@ -80,13 +82,13 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """What `write_tensors` wrote. Raises ValueError that names the file where it is damaged or of another format."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own, undocumented type
         raise ValueError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
-    if header.get("format") != str(FORMAT):
-        raise ValueError(f"{path}: format = {header.get('format')!r}; expected {FORMAT!r}")
-    return tensors, json.loads(header["state"])
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path}: format = {header.get('format')!r}; expected {FORMAT}")
+    return tensors, header["state"]
 
 
 __all__ = ["Checkpoint", "Checkpoints", "read_tensors", "write_tensors"]

@@ -32,6 +32,8 @@ class TrainingTask(Settings):
     train_files: tuple[Path, ...]
     validation_files: tuple[Path, ...]
     stream_files: tuple[Path, ...]
+    digests: dict[Path, str]
+    """SHA-256 by file: rows are used only of files that are what their manifest says."""
     shapes: dict[str, int]
     """Q, S, I, P of the packed columns."""
     layout: dict[str, Any]
@@ -56,6 +58,7 @@ def run_training(task_json: str, report: Callable[[str], None] = print) -> None:
         loader = TupleLoader(
             list(task.train_files), list(task.stream_files), task.shapes, task.train.batch_size,
             task.train.stream_items, task.seed, rank=ranks.rank, world=ranks.world,
+            digests=task.digests,
         )
         validation = read_validation(task)
         trainer = Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks)

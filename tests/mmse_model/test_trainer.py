@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from mmse_model.batch import Batch
-from mmse_model.checkpoints import Checkpoint, Checkpoints, read_tensors
+from mmse_model.checkpoints import Checkpoint, Checkpoints, read_tensors, write_tensors
 from mmse_model.config import ObjectiveSettings, TrainSettings
 from mmse_model.loss import Objective
 from mmse_model.optimiser import RowAdam, clip_gradients, learning_rate
@@ -201,6 +201,14 @@ def test_the_newest_two_checkpoints_stay(tmp_path: Path) -> None:
         checkpoints.save(epoch, Checkpoint({"x": torch.tensor([epoch])}, {"epoch": epoch}))
     assert [p.name for p in checkpoints.paths()] == ["epoch-00002.safetensors", "epoch-00003.safetensors"]
     assert checkpoints.latest().state == {"epoch": 3}
+
+
+def test_equal_tensors_and_state_are_equal_bytes(tmp_path: Path) -> None:
+    """safetensors orders several header keys by chance: ten files would hardly agree."""
+    tensors, state = {"b": torch.ones(2), "a": torch.zeros(3)}, {"step": 1, "history": [{"loss": 0.5}]}
+    for n in range(10):
+        write_tensors(tmp_path / str(n), tensors, state)
+    assert len({(tmp_path / str(n)).read_bytes() for n in range(10)}) == 1
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
