@@ -44,7 +44,8 @@ def attribute(requests: DataFrame, events: DataFrame, settings: LabelSettings) -
     """
     window = settings.order_window_days * DAY
     named = own_query(orders_once(conversion_events(events)), requests, window)
-    clicked = session_last_touch(named, requests, settings.click_window_minutes * MINUTE)
+    lost = lost_clicks(events, requests, window)
+    clicked = session_last_touch(named, requests, lost, settings.click_window_minutes * MINUTE)
     followed = follow_identity(clicked, window)
     return _as_attributions(followed.where(F.col("action").isin(*CONVERSIONS)), window)
 
@@ -64,36 +65,51 @@ def own_query(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
     )
 
 
-def session_last_touch(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
-    """Attributes the clicks that `own_query` left to the last request of their session that listed the item.
+def session_last_touch(events: DataFrame, requests: DataFrame, lost: DataFrame, window: int) -> DataFrame:
+    """Attributes clicks without a request of their own to the last request of their session that listed the item.
 
-    Only the sessions of such clicks are unfolded into items; the other events pass through untouched.
+    Args:
+        events: After `own_query`. Those that need nothing get a key of their own and pass through.
+        requests: Merged requests; only those of sessions in `lost` are unfolded into items.
+        lost: (identity, session_id) of all clicks that need this rule.
+        window: Microseconds from the request to the click.
     """
-    wanted = F.coalesce(
-        (F.col("action") == "click") & F.col("rule").isNull() & F.concat("identity", "session_id").isNotNull(),
-        F.lit(False),
-    )
-    keys = ["identity", "session_id", "object_id"]
-    lost = events.where(wanted)
-    listed = _listed_items(requests, lost.select("identity", "session_id").distinct())
-    timeline = lost.unionByName(listed, allowMissingColumns=True)
+    keys = ["_session", "object_id"]
+    open_click = (F.col("action") == "click") & F.col("rule").isNull()
+    session = F.concat_ws(NOBODY, F.when(open_click, F.col("identity")), F.col("session_id"))
+    complete = open_click & F.col("identity").isNotNull() & F.col("session_id").isNotNull()
+    alone = F.concat(F.lit(NOBODY), "event_id")
+    asking = events.withColumn("_session", F.when(complete, session).otherwise(alone))
+    timeline = asking.unionByName(_listed_items(requests, lost), allowMissingColumns=True)
+    is_listed = F.col("action").isNull()
     # A request at the very moment of the click counts, so requests sort before clicks.
-    order = [F.col("at"), F.col("action").isNotNull(), *(F.coalesce(n, F.lit("")) for n in ("matched", "event_id"))]
-    touch = _last_so_far(F.struct("matched", "request_at"), F.col("action").isNull(), keys, order)
-    touched = timeline.withColumn("_touch", touch).where(F.col("action").isNotNull())
+    order = [F.col("at"), ~is_listed, *(F.coalesce(name, F.lit("")) for name in ("matched", "event_id"))]
+    touch = _last_so_far(F.struct("matched", "request_at"), is_listed, keys, order)
+    touched = timeline.withColumn("_touch", touch).where(~is_listed).drop("_session")
     fits = F.col("at") - F.col("_touch.request_at") <= window
-    return events.where(~wanted).unionByName(_take(touched, [(fits, "session_last_touch", "_touch")]))
+    return _take(touched, [(fits, "session_last_touch", "_touch")])
+
+
+def lost_clicks(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
+    """(identity, session_id) of every click whose own request does not exist or does not fit."""
+    clicks = events.where((F.col("action") == "click") & F.col("session_id").isNotNull()).select(
+        "event_id", "query_id", "action", "session_id", identity().alias("identity"),
+        F.unix_micros("ts").alias("at"), F.lit(False).alias("repeated"),
+    )
+    return own_query(clicks, requests, window).where("rule is null").select("identity", "session_id").distinct()
 
 
 def _listed_items(requests: DataFrame, sessions: DataFrame) -> DataFrame:
-    """(identity, session_id, object_id, at, matched, request_at) for each item listed in one of `sessions`."""
+    """One row per item listed in one of `sessions`, with the columns that a timeline needs."""
     asked = requests.select(
         identity().alias("identity"), "session_id", F.unix_micros("ts").alias("at"), F.col("query_id").alias("matched"),
-        "hit_ids",
+        F.array_distinct("hit_ids").alias("hit_ids"),
     )
     relevant = asked.join(sessions, ["identity", "session_id"], "left_semi")
-    items = relevant.withColumn("object_id", F.explode(F.array_distinct("hit_ids")))
-    return items.drop("hit_ids").withColumn("request_at", F.col("at"))
+    return relevant.select(
+        F.concat_ws(NOBODY, "identity", "session_id").alias("_session"), "at", "matched",
+        F.col("at").alias("request_at"), F.explode("hit_ids").alias("object_id"),
+    )
 
 
 def follow_identity(events: DataFrame, window: int) -> DataFrame:

@@ -43,7 +43,8 @@ def label(
         "query_id", F.col("ts").alias("request_ts"), "event_date", refined(settings).alias("user_refined"),
         page_offset().alias("_offset"), clicked_places().alias("_clicks"), F.inline(shown_items()),
     )
-    evidence = items.select("query_id", "object_id", "request_ts", "event_date", "user_refined", *evidence_columns(settings))
+    keys = ("query_id", "object_id", "request_ts", "event_date", "user_refined")
+    evidence = items.select(*keys, *evidence_columns(settings))
     return evidence.select("*", stage_column(stages), F.col("examined_ts").isNotNull().alias("examined"))
 
 
@@ -124,7 +125,7 @@ def hit_list() -> Column:
 
 
 def clicked_places() -> Column:
-    """Array of (position, ts) of the request's clicks: the list knows a position best, else the click that names one."""
+    """Array of (position, ts) of the clicks: the list knows a position best, else the click that names one."""
 
     def place(click: Column) -> Column:
         rank = F.array_position(hit_list(), click["object_id"])
@@ -151,9 +152,10 @@ def shown_items() -> Column:
 def evidence_columns(settings: LabelSettings) -> list[Column]:
     """Position, examination and the evidence of each stage, for one item of a request."""
     listed = F.col("rank") > 0
-    position = F.when(listed, F.col("rank") + F.col("_offset")).otherwise(F.least("acted.position", "seen.position"))
-    deep = F.filter("_clicks", lambda c: c["position"] >= F.col("rank") + F.col("_offset") - settings.examined_below_click)
-    by_click = F.when(listed, F.array_min(F.transform(deep, lambda c: c["ts"])))
+    place = F.col("rank") + F.col("_offset")
+    position = F.when(listed, place).otherwise(F.least("acted.position", "seen.position"))
+    deep = F.filter("_clicks", lambda click: click["position"] >= place - settings.examined_below_click)
+    by_click = F.when(listed, F.array_min(F.transform(deep, lambda click: click["ts"])))
     none = F.array().cast("array<timestamp>")
     return [
         position.alias("position"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -39,7 +40,7 @@ def stage_column(stages: Iterable[StageSettings], cut: datetime | None = None) -
         A string Column over the columns `COLUMNS` of `impressions`.
     """
     furthest_first = [
-        F.when(_evidence_ts(stage.evidence, cut).isNotNull(), F.lit(stage.name)) for stage in _furthest_first(stages)
+        F.when(_reached(stage.evidence, cut), F.lit(stage.name)) for stage in _furthest_first(stages)
     ]
     return F.coalesce(*furthest_first, F.lit(None).cast("string")).alias("stage")
 
@@ -49,8 +50,9 @@ def last_event_ts_column(stages: Iterable[StageSettings], cut: datetime | None =
 
     It is always before `cut`: its maximum over the training rows is what the guard against leaks compares.
     """
-    furthest_first = [_evidence_ts(stage.evidence, cut) for stage in _furthest_first(stages)]
-    return F.coalesce(*furthest_first, F.lit(None).cast("timestamp")).alias("last_event_ts")
+    never = F.lit(None).cast("timestamp")
+    furthest_first = [F.least(*_evidence(stage.evidence, cut), never) for stage in _furthest_first(stages)]
+    return F.coalesce(*furthest_first, never).alias("last_event_ts")
 
 
 def _furthest_first(stages: Iterable[StageSettings]) -> list[StageSettings]:
@@ -58,40 +60,41 @@ def _furthest_first(stages: Iterable[StageSettings]) -> list[StageSettings]:
     return [s for s in reversed(list(stages)) if s.source == "impression"]
 
 
-def _evidence_ts(evidence: str, cut: datetime | None) -> Column:
-    """First moment before the cut at which this evidence, or a stronger one, held; null where it does not."""
-    ordered = _earliest(_before(F.col("ordered_ts"), cut), _undone_later("undone_orders", cut))
-    carted = _earliest(_before(F.col("carted_ts"), cut), _undone_later("undone_carts", cut), ordered)
+def _reached(evidence: str, cut: datetime | None) -> Column:
+    """Whether any of the events that reach this evidence happened before the cut."""
+    known = [ts.isNotNull() for ts in _evidence(evidence, cut)]
+    return reduce(lambda a, b: a | b, known)
+
+
+def _evidence(evidence: str, cut: datetime | None) -> list[Column]:
+    """Timestamps of the events that reach this evidence, each null where it did not happen before the cut."""
+    ordered = [_before(F.col("ordered_ts"), cut), *_undone_later("undone_orders", cut)]
+    carted = [_before(F.col("carted_ts"), cut), *_undone_later("undone_carts", cut), *ordered]
     chosen = [F.col("clicked_ts"), F.get(F.col("undone_carts"), F.lit(0)), F.get(F.col("undone_orders"), F.lit(0))]
-    clicked = _earliest(*(_before(c, cut) for c in chosen), carted)
+    clicked = [*(_before(ts, cut) for ts in chosen), *carted]
     examined = F.when(~F.col("user_refined"), _before(F.col("examined_ts"), cut))
     return {
-        "none": _before(F.col("request_ts"), cut),
-        "examined": _earliest(examined, clicked),
+        "none": [_before(F.col("request_ts"), cut)],
+        "examined": [examined, *clicked],
         "clicked": clicked,
         "carted": carted,
         "ordered": ordered,
     }[evidence]
 
 
-def _undone_later(pairs: str, cut: datetime | None) -> Column:
+def _undone_later(pairs: str, cut: datetime | None) -> list[Column]:
     """First event of `pairs` (done, undone, done, undone, ...) that stood at the cut: its undoing came later."""
     if cut is None:
-        return F.lit(None).cast("timestamp")
+        return []
     column, moment = F.col(pairs), _moment(cut)
     standing = F.filter(
         column, lambda ts, i: (i % 2 == 0) & (ts < moment) & (F.get(column, i + 1) >= moment)
     )
-    return F.get(standing, F.lit(0))
+    return [F.get(standing, F.lit(0))]
 
 
 def _before(ts: Column, cut: datetime | None) -> Column:
     return ts if cut is None else F.when(ts < _moment(cut), ts)
-
-
-def _earliest(*candidates: Column) -> Column:
-    """The smallest that is not null (`least` skips nulls)."""
-    return F.least(*candidates)
 
 
 def _moment(cut: datetime) -> Column:
