@@ -41,8 +41,12 @@ def run(context: JobContext) -> None:
         accepted = judged.where("disposition = 'accepted'")
         known = earlier_numbering(context)
         numbering = keep(extend_numbering(known, accepted), scratch / "numbering")
-        before, after = known.count(), context.write("numbering", numbering).rows
-        facts = {"delivered": delivery.day, "new_objects": after - before, "next_dense_id": after}
+        published = context.write("numbering", numbering)
+        before, after = known.count(), published.rows
+        facts = {
+            "delivered": delivery.day, "new_objects": after - before, "next_dense_id": after,
+            "numbering": published.content_hash,
+        }
         items = context.write("items", accepted.join(numbering, "object_id").select(*ITEMS.column_names), facts=facts)
         refused = context.write("item_quarantine", refused_lines(judged))
         missed = unaccounted(judged, counted, items.rows, refused.rows)
