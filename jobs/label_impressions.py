@@ -47,8 +47,10 @@ def run(context: JobContext) -> None:
         searched, acted = days_of(requests), conversions_by_day(events)
         days = {day.day: day for day in stale if is_labelled(context, "attributions", day, searched | set(acted))}
         with_search = {name: day for name, day in days.items() if is_labelled(context, "impressions", day, searched)}
-        if with_search or not any(context.has("impressions", day.day) for day in window):
-            write(context, days, with_search or empty_day(context), requests, events, acted)
+        if not with_search and not any(context.has("impressions", day.day) for day in window):
+            days = with_search = empty_day(context)
+        if days:
+            write(context, days, with_search, requests, events, acted)
     context.notes.update(summary(context, len(window)))
 
 
@@ -95,7 +97,7 @@ def write(
         labelled = label(searches, events, committed, context.config.stages, settings)
         context.write_days(
             "impressions", labelled.select(*IMPRESSIONS.column_names), with_search, "event_date",
-            facts=facts(context, with_search), describe=describe_impressions,
+            facts=facts(context, with_search), describe=describe_impressions(with_search, context.config.stages),
         )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from jobs.labels.conversions import CONVERSIONS, conversion_events
+from mmse_model.config import StageSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, Row
 
 POSITIONS = 48
 """Positions with a click rate of their own; four pages of twelve."""
@@ -20,21 +21,43 @@ Described = dict[str, tuple[Mapping[str, Any], Mapping[str, float]]]
 """day -> (facts, metrics)"""
 
 
-def describe_impressions(impressions: DataFrame) -> Described:
-    """By day: `funnel` (impressions by furthest stage), `clicks_by_position` ([position, impressions, clicks])."""
-    place = F.when(F.col("position") <= POSITIONS, F.col("position")).alias("place")
-    counted = impressions.groupBy(F.col("event_date").cast("string").alias("day"), "stage", place).agg(
-        F.count("*").alias("shown"), F.count("clicked_ts").alias("clicks")
-    )
-    funnels: dict[str, Counter[str]] = defaultdict(Counter)
-    places: dict[str, Counter[tuple[int, str]]] = defaultdict(Counter)
-    for row in counted.collect():  # at most stages x (POSITIONS + 1) rows a day
-        funnels[row["day"]][row["stage"] or "not examined"] += row["shown"]
+def describe_impressions(days: Iterable[str], stages: Iterable[StageSettings]) -> Callable[[DataFrame], Described]:
+    """By day: `funnel` (impressions by furthest stage), `clicks_by_position` ([position, impressions, clicks]).
+
+    The metrics count what may not be: an impression in a stage that asks for examination alone, which was not
+    examined, or whose list the user sorted or filtered.
+    """
+    examined_only = {stage.name for stage in stages if stage.evidence == "examined"}
+
+    def describe(impressions: DataFrame) -> Described:
+        place = F.when(F.col("position") <= POSITIONS, F.col("position")).alias("place")
+        counted = impressions.groupBy(F.col("event_date").cast("string").alias("day"), "stage", place).agg(
+            F.count("*").alias("shown"), F.count("clicked_ts").alias("clicks"),
+            F.count_if(~F.col("examined")).alias("not_examined"), F.count_if("user_refined").alias("refined"),
+        )
+        by_day: dict[str, list[Row]] = {day: [] for day in days}
+        for row in counted.collect():  # at most stages x (POSITIONS + 1) rows a day
+            by_day[row["day"]].append(row)
+        return {day: (_funnel(rows), _wrongly_unclicked(rows, examined_only)) for day, rows in by_day.items()}
+
+    return describe
+
+
+def _funnel(rows: list[Row]) -> dict[str, Any]:
+    funnel: Counter[str] = Counter()
+    places: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        funnel[row["stage"] or "not examined"] += row["shown"]
         if row["place"] is not None:
-            places[row["day"]].update({(row["place"], "shown"): row["shown"], (row["place"], "clicks"): row["clicks"]})
+            places.update({(row["place"], "shown"): row["shown"], (row["place"], "clicks"): row["clicks"]})
+    return {"funnel": dict(sorted(funnel.items())), "clicks_by_position": _by_position(places)}
+
+
+def _wrongly_unclicked(rows: list[Row], examined_only: set[str]) -> dict[str, float]:
+    unclicked = [row for row in rows if row["stage"] in examined_only]
     return {
-        day: ({"funnel": dict(sorted(funnel.items())), "clicks_by_position": _by_position(places[day])}, {})
-        for day, funnel in funnels.items()
+        "unclicked_not_examined": float(sum(row["not_examined"] for row in unclicked)),
+        "unclicked_of_refined": float(sum(row["refined"] for row in unclicked)),
     }
 
 
