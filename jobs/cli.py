@@ -11,14 +11,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import MmseError
 from jobs.runtime.logs import say, set_up_logs
-from jobs.runtime.main import EPILOG, add_run_arguments, guarded, main as job_main, parse_day
+from jobs.runtime.main import EPILOG, add_run_arguments, guarded, parse_day
+from jobs.runtime.main import main as job_main
 from jobs.runtime.snapshots import SnapshotLog
 
 DEMO_CONFIG = "conf/demo.yaml"
@@ -99,21 +102,26 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """`mmse run`: a span of jobs, then the report page, which says what stopped the day where something did."""
+    """`mmse run`: a span of jobs, then the report page."""
     set_up_logs(arguments.log_file)
     config = _config(arguments)
     day = parse_day(arguments.date)
     names = span(arguments.first, arguments.last)
     entry = SnapshotLog(config.paths.warehouse).entry(arguments.entry) if arguments.entry else None
+    _run_jobs(names, config, day, entry=entry, allow_empty=arguments.allow_empty)
+    _print_report(config, day)
+    return 0
+
+
+def _run_jobs(names: Sequence[str], config: Config, day: date, **options: Any) -> None:
+    """Runs a span and says how long it took; where something stops it, the report page says what."""
     started = time.monotonic()
     try:
-        done = run_span(names, config, day, entry=entry, allow_empty=arguments.allow_empty)
+        done = run_span(names, config, day, **options)
     except MmseError:
         _print_report(config, day)
         raise
     say(f"{len(done)} jobs in {time.monotonic() - started:.1f} s")
-    _print_report(config, day)
-    return 0
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -128,9 +136,8 @@ def demo(arguments: argparse.Namespace) -> int:
     ensure_user_key(Path(config.ingest.user_key_file))
     say(f"mmse demo: {config.market.items:,} items, {config.market.requests:,} requests, "
         f"{config.market.days} days to {day} (log: {log_file})")
-    started = time.monotonic()
-    done = run_span(JOB_NAMES, config, day)
-    say(f"{len(done)} jobs in {time.monotonic() - started:.1f} s\n")
+    _run_jobs(JOB_NAMES, config, day)
+    say("")
     _print_hits(config, DEMO_QUERY, 5)
     _print_report(config, day)
     say(f'next: .venv/bin/mmse search "{DEMO_QUERY}" -k 10 | .venv/bin/mmse status')

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.pipeline import JOB_NAMES
+from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES
 from jobs.report.pages import figure
 from jobs.runtime.snapshots import Entry
 from jobs.runtime.verdict import JOB_NAME, CheckResult, JobVerdict, RunVerdict, Word, job_folder, worst
@@ -91,7 +91,9 @@ def headline(verdicts: dict[str, JobVerdict]) -> tuple[Word | None, str]:
     failed = sum(not c.success for c in checks)
     total = f"{len(checks):,} checks"
     said = f"{failed:,} of {total} failed, none of them critical" if failed else f"all {total} passed"
-    return word, f"Today's output {IN_WORDS[word]}: {said}."
+    missing = [name for name in JOB_NAMES[JOB_NAMES.index(FIRST_OF_A_SHOP) :] if name not in verdicts]
+    rest = f" Not run: {', '.join(missing)}." if missing else ""
+    return word, f"The day's output {IN_WORDS[word]}: {said}.{rest}"
 
 
 def dataset_checks(verdicts: dict[str, JobVerdict], docs: dict[tuple[str, str], str]) -> list[DatasetChecks]:

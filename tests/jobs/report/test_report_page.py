@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobs.pipeline import JOB_NAMES
 from jobs.report.page import build_report
 from jobs.runtime.config import Config
 from jobs.runtime.snapshots import SnapshotLog
@@ -134,8 +135,11 @@ def test_warnings_are_counted_and_do_not_hide_the_trust(config: Config) -> None:
     leave_verdict(config, "ingest_logs", "warn", run_verdict(
         check("rows", 5), check("hours", 3, severity="warning", success=False, low=20)
     ))
-    said = "WARN Today's output may be used, with warnings: 1 of 2 checks failed, none of them critical."
-    assert said in page(config).text
+    said = "WARN The day's output may be used, with warnings: 1 of 2 checks failed, none of them critical. Not run: "
+    assert said + "ingest_items, label_impressions" in page(config).text
+    for name in JOB_NAMES:
+        leave_verdict(config, name, "pass", run_verdict(check("rows", 5)))
+    assert "PASS The day's output may be trusted: all 11 checks passed. Jobs" in page(config).text
 
 
 def test_every_job_of_the_chain_has_its_line(config: Config) -> None:
