@@ -66,8 +66,9 @@ def make_task(context: JobContext, grains: Grains) -> TrainingTask:
         raise Blocked(f"tuples dt={context.dt}: no file of the split 'train'; expected at least one")
     return TrainingTask(
         train_files=files["train"], validation_files=files.get("validation", ()),
-        stream_files=context.files("item_stream"), digests=digests_of(context, "tuples", "item_stream"), shapes=shapes, layout=layout.to_json(), model=config.model,
-        train=config.train, stages=config.stages, seed=config.seed,
+        stream_files=context.files("item_stream"), digests=digests_of(context, "tuples", "item_stream"),
+        shapes=shapes, layout=layout.to_json(), model=config.model, train=config.train, stages=config.stages,
+        seed=config.seed,
         folder=context.warehouse / "_work" / context.job.name / work_key(context),
     )
 
