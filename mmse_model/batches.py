@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from mmse_model.batch import EMPTY, Batch
-from mmse_model.packed import Arrays, PackedTable, stream_table, tuple_table
+from mmse_model.packed import Arrays, stream_table, tuple_table
 from mmse_model.shuffle import Shuffled, Take, in_batches
 
 T = TypeVar("T")
@@ -42,7 +42,8 @@ class TupleLoader:
         digests: SHA-256 by file; files are verified before their rows are used.
 
     Raises:
-        ValueError: A file cannot be read, there is no stream, or there is not one full batch; it is named.
+        PackedError: A file cannot be read or is not what it should be; it is named. While iterating, too.
+        ValueError: There is no stream, or not one full batch.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class TupleLoader:
             "world": self.world, "tuples": self._tuples.table.rows, "stream": self._stream.table.rows,
         }
 
-    def _batches(self, number: int, first: int) -> Iterator[Batch]:
+    def _batches(self, number: int, first: int) -> Generator[Batch, None, None]:
         each, every = self.batch_size * self.world, self.stream_items * self.world
         ours = Take(self.batch_size, self.rank, self.world, stop=self.steps_per_epoch * each)
         tuples = in_batches(self._tuples.cycle(number, ours, first * each), self.batch_size)
@@ -128,7 +129,7 @@ def make_batch(tuples: Arrays, stream: Arrays | None = None) -> Batch:
     )
 
 
-def prefetched(source: Iterator[T], depth: int) -> Iterator[T]:
+def prefetched(source: Generator[T, None, None], depth: int) -> Iterator[T]:
     """The same values, made by one thread that stays at most `depth` ahead; it ends when the iterator is closed."""
     made: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
@@ -151,6 +152,8 @@ def prefetched(source: Iterator[T], depth: int) -> Iterator[T]:
             put(_DONE)
         except BaseException as error:
             put(error)
+        finally:
+            source.close()
 
     threading.Thread(target=work, name="mmse-prefetch", daemon=True).start()
     try:
@@ -162,4 +165,4 @@ def prefetched(source: Iterator[T], depth: int) -> Iterator[T]:
         stop.set()
 
 
-__all__ = ["EMPTY", "Batch", "PackedTable", "TupleLoader", "make_batch", "prefetched", "read_in_order"]
+__all__ = ["EMPTY", "Batch", "TupleLoader", "make_batch", "prefetched", "read_in_order"]

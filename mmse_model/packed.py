@@ -10,7 +10,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,10 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|
 
 FILES_AT_ONCE = 64
 """Files that one Petastorm reader is opened on: opening reads every footer."""
+
+class PackedError(ValueError):
+    """A file cannot be used as training data; one sentence that names it."""
+
 
 Arrays = dict[str, NDArray[Any]]
 """Column -> array whose first axis is the row."""
@@ -47,7 +51,8 @@ class PackedTable:
     shapes: Mapping[str, tuple[int, ...]]
     files: tuple[PackedFile, ...]
     digests: Mapping[Path, str]
-    """SHA-256 by file, verified before a file's rows are used; a file without one is trusted."""
+    """SHA-256 by file, verified before a file's rows are first used; a file without one is trusted."""
+    _verified: set[Path] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def rows(self) -> int:
@@ -57,23 +62,22 @@ class PackedTable:
     def read(self, files: Sequence[PackedFile]) -> Iterator[Arrays]:
         """The rows of each file, in the order given.
 
-        Raises ValueError that names the file where it is damaged, of another shape, or not what was digested.
+        Raises PackedError that names the file where it is damaged, of another shape, or not what was digested.
         """
         for start in range(0, len(files), FILES_AT_ONCE):
             yield from self._read_some(files[start : start + FILES_AT_ONCE])
 
     def _read_some(self, files: Sequence[PackedFile]) -> Iterator[Arrays]:
-        for file in files:
-            self._verify(file.path)
         current = files[0]
         try:
             with open_reader([f.path for f in files], list(self.shapes)) as reader:
                 for current in files:
+                    self._verify(current.path)
                     yield self._one_file(current, reader)
-        except ValueError:
+        except PackedError:
             raise
         except Exception as error:
-            raise ValueError(f"{current.path}: cannot be read ({' '.join(str(error).split())})") from error
+            raise PackedError(f"{current.path}: cannot be read ({' '.join(str(error).split())})") from error
 
     def _one_file(self, file: PackedFile, reader: Any) -> Arrays:
         groups = [next(reader)._asdict() for _ in range(file.row_groups)]
@@ -82,7 +86,7 @@ class PackedTable:
             parts = [self._array(file.path, name, group[name], shape) for group in groups]
             arrays[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
             if len(arrays[name]) != file.rows:
-                raise ValueError(f"{file.path}: {len(arrays[name])} rows of {name} were read; expected {file.rows}")
+                raise PackedError(f"{file.path}: {len(arrays[name])} rows of {name} were read; expected {file.rows}")
         return arrays
 
     def _array(self, path: Path, name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -92,17 +96,18 @@ class PackedTable:
         flat = np.frombuffer(b"".join(values), dtype)
         wanted = (len(values), *shape)
         if flat.size != np.prod(wanted):
-            raise ValueError(f"{path}: {name} holds {flat.size} values in {len(values)} rows; expected shape {wanted}")
+            raise PackedError(f"{path}: {name} holds {flat.size} values in {len(values)} rows; expected shape {wanted}")
         return flat.reshape(wanted)
 
     def _verify(self, path: Path) -> None:
         expected = self.digests.get(path)
-        if expected is None:
+        if expected is None or path in self._verified:
             return
         with open(path, "rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
         if found != expected:
-            raise ValueError(f"{path}: SHA-256 is {found}; expected {expected}, as its manifest says")
+            raise PackedError(f"{path}: SHA-256 is {found}; expected {expected}, as its manifest says")
+        self._verified.add(path)
 
 
 def tuple_table(
@@ -125,7 +130,7 @@ def stream_table(
 def open_files(paths: Sequence[Path], dataset: Dataset) -> tuple[PackedFile, ...]:
     """Footers of the files in name order; files without rows are left out.
 
-    Raises ValueError that names a file which is no readable Parquet or has not the dataset's columns.
+    Raises PackedError that names a file which is no readable Parquet or has not the dataset's columns.
     """
     declared = {f.name: f.type for f in dataset.arrow_schema()}
     with ThreadPoolExecutor(8) as pool:
@@ -137,11 +142,11 @@ def _open_file(path: Path, declared: Mapping[str, Any]) -> PackedFile:
     try:
         footer = pq.read_metadata(path)
     except Exception as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
+        raise PackedError(f"{path}: not a readable Parquet file ({' '.join(str(error).split())})") from None
     found = {f.name: f.type for f in footer.schema.to_arrow_schema()}
     for name, kind in declared.items():
         if found.get(name) != kind:
-            raise ValueError(f"{path}: column {name} is {found.get(name, 'absent')}; expected {kind}")
+            raise PackedError(f"{path}: column {name} is {found.get(name, 'absent')}; expected {kind}")
     return PackedFile(path, footer.num_rows, footer.num_row_groups)
 
 
@@ -153,7 +158,7 @@ def open_reader(paths: Sequence[Path], columns: Sequence[str]) -> Any:
     for path in paths:
         text = str(path.absolute())
         if any(mark in text for mark in "#?%*"):
-            raise ValueError(f"{path}: the path holds one of # ? % *; expected none, Petastorm reads it as a URL")
+            raise PackedError(f"{path}: the path holds one of # ? % *; expected none, Petastorm reads it as a URL")
         urls.append(f"file://{text}")
     # Names are taken as regular expressions; the `$` keeps Petastorm from warning of those that begin alike.
     names = [f"{name}$" for name in columns]
