@@ -200,7 +200,9 @@ def _nested_hits() -> Column:
 
 def _ids(values: Column) -> Column:
     """A list of ids without blanks and nulls, in order; a null list stays null."""
-    return F.filter(F.transform(values, F.trim), lambda value: value != "")
+    # Not F.transform(values, F.trim): the index would become trim's second argument, the characters to cut.
+    trimmed = F.transform(values, lambda value: F.trim(value))
+    return F.filter(trimmed, lambda value: value != "")
 
 
 def _filters(text: Column) -> Column:
