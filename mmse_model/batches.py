@@ -108,7 +108,7 @@ class TupleLoader:
 def read_in_order(tuple_files: Sequence[Path], shapes: Mapping[str, int], batch_size: int) -> Iterator[Batch]:
     """Every tuple once, unshuffled, without a stream; the last batch may be smaller."""
     table = tuple_table(tuple_files, shapes)
-    for rows in table.read(table.files):
+    for rows in table.read([[file] for file in table.files]):
         for start in range(0, len(rows["query"]), batch_size):
             yield make_batch({name: values[start : start + batch_size].copy() for name, values in rows.items()})
 

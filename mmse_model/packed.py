@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,45 +60,50 @@ class PackedTable:
         """Rows of all files."""
         return sum(f.rows for f in self.files)
 
-    def read(self, files: Sequence[PackedFile]) -> Iterator[Arrays]:
-        """The rows of each file, in the order given.
+    def read(self, pools: Sequence[Sequence[PackedFile]]) -> Iterator[Arrays]:
+        """The rows of each pool of files, in the order given.
 
         Raises PackedError that names the file where it is damaged, of another shape, or not what was digested.
         """
+        files = [file for pool in pools for file in pool]
+        columns = self._columns(files)
+        for pool in pools:
+            parts = [next(columns) for _ in pool]
+            yield {name: self._array(name, pool, [part[name] for part in parts]) for name in self.shapes}
+
+    def _columns(self, files: Sequence[PackedFile]) -> Iterator[dict[str, NDArray[Any]]]:
+        """The columns of each file as Petastorm gives them: packed ones are arrays of bytes objects."""
         for start in range(0, len(files), FILES_AT_ONCE):
-            yield from self._read_some(files[start : start + FILES_AT_ONCE])
+            some = files[start : start + FILES_AT_ONCE]
+            current = some[0]
+            try:
+                with open_reader([f.path for f in some], list(self.shapes)) as reader:
+                    for current in some:
+                        self._verify(current.path)
+                        groups = [next(reader)._asdict() for _ in range(current.row_groups)]
+                        yield {name: _joined([group[name] for group in groups]) for name in self.shapes}
+            except PackedError:
+                raise
+            except Exception as error:
+                raise PackedError(f"{current.path}: cannot be read ({' '.join(str(error).split())})") from error
 
-    def _read_some(self, files: Sequence[PackedFile]) -> Iterator[Arrays]:
-        current = files[0]
-        try:
-            with open_reader([f.path for f in files], list(self.shapes)) as reader:
-                for current in files:
-                    self._verify(current.path)
-                    yield self._one_file(current, reader)
-        except PackedError:
-            raise
-        except Exception as error:
-            raise PackedError(f"{current.path}: cannot be read ({' '.join(str(error).split())})") from error
-
-    def _one_file(self, file: PackedFile, reader: Any) -> Arrays:
-        groups = [next(reader)._asdict() for _ in range(file.row_groups)]
-        arrays = {}
-        for name, shape in self.shapes.items():
-            parts = [self._array(file.path, name, group[name], shape) for group in groups]
-            arrays[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            if len(arrays[name]) != file.rows:
-                raise PackedError(f"{file.path}: {len(arrays[name])} rows of {name} were read; expected {file.rows}")
-        return arrays
-
-    def _array(self, path: Path, name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        dtype = self.dataset.packed.get(name)
+    def _array(self, name: str, pool: Sequence[PackedFile], parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """One array over the files of a pool; the bytes are copied once."""
+        for file, part in zip(pool, parts):
+            if len(part) != file.rows:
+                raise PackedError(f"{file.path}: {len(part)} rows of {name} were read; expected {file.rows}")
+        dtype, shape = self.dataset.packed.get(name), self.shapes[name]
         if dtype is None:
-            return values
-        flat = np.frombuffer(b"".join(values), dtype)
-        wanted = (len(values), *shape)
-        if flat.size != np.prod(wanted):
-            raise PackedError(f"{path}: {name} holds {flat.size} values in {len(values)} rows; expected shape {wanted}")
-        return flat.reshape(wanted)
+            return _joined(parts)
+        width = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        for file, part in zip(pool, parts):
+            if sum(map(len, part)) != width * len(part):
+                raise PackedError(
+                    f"{file.path}: {name} holds {sum(map(len, part)) / len(part):g} bytes a row; expected {width}, "
+                    f"shape {shape} of {dtype}"
+                )
+        flat = np.frombuffer(b"".join(chain.from_iterable(parts)), dtype)
+        return flat.reshape(-1, *shape)
 
     def _verify(self, path: Path) -> None:
         expected = self.digests.get(path)
@@ -108,6 +114,10 @@ class PackedTable:
         if found != expected:
             raise PackedError(f"{path}: SHA-256 is {found}; expected {expected}, as its manifest says")
         self._verified.add(path)
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def tuple_table(

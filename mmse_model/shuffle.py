@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +49,19 @@ class Take:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Rows of a pool: `order` holds their places in `arrays`."""
+
+    arrays: Arrays
+    order: NDArray[np.int64]
+
+    def rows(self, start: int, stop: int) -> Arrays:
+        """The chosen rows from `start` to `stop`, copied."""
+        places = self.order[start:stop]
+        return {name: values[places] for name, values in self.arrays.items()}
+
+
+@dataclass(frozen=True)
 class Shuffled:
     """Endless cycles over the rows of a table; `name` keeps two tables with one seed apart."""
 
@@ -58,21 +70,18 @@ class Shuffled:
     name: str
     pool_rows: int = POOL_ROWS
 
-    def cycle(self, number: int, take: Take, start: int = 0, offset: int = 0) -> Iterator[Arrays]:
+    def cycle(self, number: int, take: Take, start: int = 0, offset: int = 0) -> Iterator[Chosen]:
         """The rows of one cycle that `take` wants, from position `start` of the cycle on, a pool at a time.
 
         `take` is asked about positions counted from `offset`, where the cycle begins.
         """
         pools = [pool for pool in self.pools(number) if pool.stop > start]
-        contents = self.table.read([f for pool in pools for f in pool.files])
-        for pool in pools:
-            parts = [next(contents) for _ in pool.files]
+        for pool, arrays in zip(pools, self.table.read([pool.files for pool in pools])):
             order = self._random(number, pool.number).permutation(pool.stop - pool.start)
             positions = np.arange(pool.start, pool.stop)
-            order = order[take(positions + offset) & (positions >= start)]
-            yield {name: _gather([part[name] for part in parts], order) for name in self.table.shapes}
+            yield Chosen(arrays, order[take(positions + offset) & (positions >= start)])
 
-    def endless(self, take: Take, start: int) -> Iterator[Arrays]:
+    def endless(self, take: Take, start: int) -> Iterator[Chosen]:
         """The rows that `take` wants of cycle after cycle; positions count on through all of them."""
         number, first = divmod(start, self.table.rows)
         while True:
@@ -96,15 +105,24 @@ class Shuffled:
         return np.random.default_rng([self.seed, *self.name.encode(), *numbers])
 
 
-def in_batches(chunks: Iterable[Arrays], size: int) -> Iterator[Arrays]:
-    """Cuts chunks of any length into batches of exactly `size` rows; what is left at the end is dropped."""
+def in_batches(chunks: Iterable[Chosen], size: int) -> Iterator[Arrays]:
+    """Batches of exactly `size` rows, over the borders of chunks; what is left at the end is dropped.
+
+    Rows are gathered batch by batch: a pool is too large for the cache, a batch is not.
+    """
     left: Arrays = {}
     for chunk in chunks:
-        whole = {name: np.concatenate([left[name], values]) if left else values for name, values in chunk.items()}
-        rows = count(whole)
-        for start in range(0, rows - size + 1, size):
-            yield {name: values[start : start + size] for name, values in whole.items()}
-        left = {name: values[rows - rows % size :] for name, values in whole.items()}
+        first = min(size - count(left), len(chunk.order)) if left else 0
+        if first:
+            left = _joined(left, chunk.rows(0, first))
+            if count(left) == size:
+                yield left
+                left = {}
+        last = first + (len(chunk.order) - first) // size * size
+        for start in range(first, last, size):
+            yield chunk.rows(start, start + size)
+        if last < len(chunk.order):
+            left = chunk.rows(last, len(chunk.order))
 
 
 def count(arrays: Arrays) -> int:
@@ -112,5 +130,5 @@ def count(arrays: Arrays) -> int:
     return len(next(iter(arrays.values())))
 
 
-def _gather(parts: list[NDArray[Any]], order: NDArray[np.int64]) -> NDArray[Any]:
-    return (parts[0] if len(parts) == 1 else np.concatenate(parts))[order]
+def _joined(first: Arrays, second: Arrays) -> Arrays:
+    return {name: np.concatenate([values, second[name]]) for name, values in first.items()}

@@ -66,11 +66,11 @@ def write(folder: Path, make: Callable[[np.ndarray], pa.Table], rows: int, per_f
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], tuple[list[Path], list[Path]]]:
-    """Files of so many tuples and stream entries, in files of 16 and 8 rows."""
+    """Files of so many tuples and stream entries, in files of 16 and 30 rows."""
     @cache
     def files(tuples: int, stream: int) -> tuple[list[Path], list[Path]]:
         folder = tmp_path_factory.mktemp("data")
-        return write(folder / "tuples", tuple_rows, tuples, 16), write(folder / "stream", stream_rows, stream, 8)
+        return write(folder / "tuples", tuple_rows, tuples, 16), write(folder / "stream", stream_rows, stream, 30)
 
     return files
 
@@ -106,7 +106,7 @@ def test_every_row_is_used_once_an_epoch_by_one_rank_and_less_than_a_batch_is_le
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(step=st.integers(0, 11), number=st.integers(0, 2), world=st.integers(1, 2))
 def test_a_resume_at_any_step_goes_on_as_if_nothing_had_happened(data: Any, step: int, number: int, world: int) -> None:
-    files = data(49, 20)
+    files = data(49, 50)
     undisturbed = loader(files, 4, rank=world - 1, world=world)
     everything = [b for n in range(number, 3) for b in undisturbed.epoch(n)]
     stopped = loader(files, 4, rank=world - 1, world=world)
@@ -252,7 +252,7 @@ def test_a_file_of_another_dataset_is_named(data: Any) -> None:
 
 def test_another_shape_is_named(data: Any) -> None:
     files = data(49, 20)
-    with pytest.raises(ValueError, match=r"query holds 48 values in 16 rows; expected shape \(16, 4\)"):
+    with pytest.raises(ValueError, match=r"query holds 12 bytes a row; expected 16, shape \(4,\) of <i4"):
         list(TupleLoader(*files, {**SHAPES, "Q": 4}, 4, 3, seed=1).epoch(0))
 
 
