@@ -6,19 +6,28 @@ import shutil
 import time
 from pathlib import Path
 
+from jobs.runtime.manifest import Manifest
 from jobs.runtime.sections import SnapshotSettings
 from jobs.runtime.snapshots import Key, SnapshotLog
+from jobs.runtime.store import run_folder
 
 Run = tuple[str, str, str]
 """(dataset, dt, run id)"""
 
 
 def kept_runs(log: SnapshotLog, keep_entries: int) -> set[Run]:
-    """Every run that one of the newest `keep_entries` entries names."""
+    """Every run that one of the newest `keep_entries` entries names, and the parts that their releases serve from."""
     kept: set[Run] = set()
     for number in log.numbers()[-keep_entries:]:
         kept |= {(dataset, dt, run) for (dataset, dt), run in log.entry(number).snapshots.items()}
-    return kept
+    return kept | {part for run in kept if run[0] == "release" for part in released_parts(log.root, run)}
+
+
+def released_parts(warehouse: Path, release: Run) -> set[Run]:
+    """The runs a release serves from: it goes on serving after a later run has replaced one of them."""
+    dataset, dt, run = release
+    named = Manifest.read(run_folder(warehouse, dataset, dt, run)).facts["runs"]
+    return {(name, part["dt"], part["run"]) for name, part in named.items()}
 
 
 def collect_garbage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from jobs.publish_release import JOB
 from jobs.release_reader import open_release, search_release
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked, ConfigError, InputError
+from jobs.runtime.gc import collect_garbage
 from jobs.runtime.job import JobContext, run_job
+from jobs.runtime.sections import SnapshotSettings
 from jobs.runtime.snapshots import SnapshotLog
 from mmse_model.encoder import Encoder
 from schemas import EVALUATION
@@ -184,6 +187,21 @@ def test_a_damaged_part_is_named(config: Config, released: JobContext, tmp_path:
     (index / "shard-00000.faiss").unlink()
     with pytest.raises(InputError, match="shard-00000.faiss: missing"):
         open_release(other, entry=released.committed)
+
+
+def test_a_release_is_served_after_its_parts_were_replaced_and_collected(
+    spark: Any, config: Config, released: JobContext, tmp_path: Path
+) -> None:
+    other = copied(config, tmp_path)
+    unnamed = run_job(EMBED_ITEMS, other, DAY, lambda: spark).run_id
+    for job in (EMBED_ITEMS, BUILD_INDEX):
+        run_job(job, other, DAY, lambda: spark)
+    settings = SnapshotSettings(keep_entries=1, grace_hours=0)
+    removed = [folder for folder, _ in collect_garbage(other.paths.warehouse, settings, now=time.time() + 60)]
+    served = ("model", "items", "embeddings", "index")
+    parts = [folder.name for folder in removed if folder.parent.parent.name in served]
+    assert parts == [f"run={unnamed}"]
+    assert len(search_release(other, "cable", k=3)) == 3
 
 
 def test_a_day_without_a_release_is_named(config: Config, released: JobContext, tmp_path: Path) -> None:
