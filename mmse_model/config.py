@@ -71,9 +71,9 @@ class StageSettings(Settings):
     name: str
     source: Literal["stream", "impression"] = "impression"
     evidence: Literal["none", "examined", "clicked", "carted", "ordered"] = "none"
-    per_tuple: int = Field(0, ge=0, description="slots of this stage in a tuple")
+    per_tuple: int = Field(0, ge=0, description="slots in a tuple; stream: entries that each request is ranked above")
     positive: bool = False
-    margin: float = Field(0.1, ge=0, description="hinge margin to the stage below")
+    margin: float = Field(0.1, ge=0, description="hinge margin to the stage below; the first stage has none")
     weight: float = Field(1.0, ge=0, description="of this stage's positives in the retrieval loss")
 
 
@@ -82,7 +82,6 @@ class ObjectiveSettings(Settings):
 
     temperature: float = Field(0.06, gt=0)
     rank_weight: float = Field(1.0, ge=0)
-    rank_stream_items: int = Field(4, ge=0, description="stream items per request that stand for its random stage")
     title_weight: float = Field(0.5, ge=0)
     unclicked_in_retrieval: Literal["exclude", "negative", "positive"] = "exclude"
     count_correction: bool = Field(True, description="subtract the log expected count of each candidate")
@@ -102,7 +101,7 @@ class TrainSettings(Settings):
     processes: int = Field(1, ge=1, description="ranks, launched by TorchDistributor when more than one")
     every_days: int = Field(7, ge=1)
     window_days: int = Field(28, ge=3, description="days of impressions that tuples are built from")
-    validation_queries: int = Field(2_000, ge=1, description="validation tuples whose recall is measured each epoch")
+    validation_queries: int = Field(10_000, ge=1, description="validation tuples whose recall is measured each epoch")
     validation_items: int = Field(50_000, ge=1, description="item stream entries they are searched in")
     validation_k: int = Field(100, ge=1, description="cutoff of that recall")
     objective: ObjectiveSettings = ObjectiveSettings()
@@ -116,6 +115,9 @@ def check_stages(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]
     streams = [s.name for s in stages if s.source == "stream"]
     if streams != names[:1]:
         raise ValueError(f"stages: the first, and only the first, must have source 'stream', got {streams}")
+    first = StageSettings(name=names[0], source="stream", per_tuple=stages[0].per_tuple)
+    if stages[0] != first:
+        raise ValueError(f"stages: {names[0]} is drawn from the stream; expected a name and per_tuple only")
     if not any(s.positive for s in stages):
         raise ValueError("stages: at least one must be positive")
     return stages

@@ -16,6 +16,7 @@ from mmse_model.objectives import (
     membership,
     negative_logits,
     own_negatives,
+    random_items,
     slot_levels,
     slot_weights,
     softmax_loss,
@@ -45,8 +46,8 @@ class Objective:
         self.positive = torch.tensor([stages[n].positive for n in levels], device=device)
         self.unclicked = torch.tensor([stages[n].evidence == "examined" for n in levels], device=device)
         self.slot_weights = torch.tensor(slot_weights(stages, settings.unclicked_in_retrieval), device=device)
-        self.random = settings.rank_stream_items
-        self.pairs = StagePairs(stages, self.random).to(device)
+        self.random = random_items(stages)
+        self.pairs = StagePairs(stages).to(device)
 
     def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks) -> StepLoss:
         """The loss of `batch`; with several ranks every one of them must call at once."""

@@ -81,7 +81,8 @@ def own_negatives(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
 class StagePairs:
     """All pairs of slots with a stage above the other, and the margin between those two stages."""
 
-    def __init__(self, stages: tuple[StageSettings, ...], random: int) -> None:
+    def __init__(self, stages: tuple[StageSettings, ...]) -> None:
+        random = random_items(stages)
         levels = torch.tensor([0] * random + slot_levels(stages))
         margins = torch.tensor([s.margin for s in stages]).cumsum(0)
         above = levels[:, None] > levels[None, :]
@@ -106,8 +107,13 @@ class StagePairs:
 
 
 def slot_levels(stages: tuple[StageSettings, ...]) -> list[int]:
-    """The level (place in the list of stages) of every slot of a tuple."""
-    return [level for level, stage in enumerate(stages) for _ in range(stage.per_tuple)]
+    """The level (place in the list of stages) of every slot of a tuple; stages from the stream have none."""
+    return [n for n, stage in enumerate(stages) if stage.source == "impression" for _ in range(stage.per_tuple)]
+
+
+def random_items(stages: tuple[StageSettings, ...]) -> int:
+    """Stream entries that stand for the random stage of each request in the ranking loss."""
+    return sum(stage.per_tuple for stage in stages if stage.source == "stream")
 
 
 def slot_weights(stages: tuple[StageSettings, ...], unclicked: str) -> list[float]:
@@ -120,6 +126,6 @@ def slot_weights(stages: tuple[StageSettings, ...], unclicked: str) -> list[floa
 
 
 __all__ = [
-    "Candidates", "StagePairs", "Sum", "membership", "negative_logits", "own_negatives", "slot_levels",
-    "slot_weights", "softmax_loss",
+    "Candidates", "StagePairs", "Sum", "membership", "negative_logits", "own_negatives", "random_items",
+    "slot_levels", "slot_weights", "softmax_loss",
 ]

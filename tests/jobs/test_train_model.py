@@ -38,7 +38,7 @@ def pack(array: Any, dtype: str) -> bytes:
 
 def tuple_rows(grains: Grains, config: Any) -> pd.DataFrame:
     """A query of a kind and a colour: that item is ordered, one of the kind is clicked, the next kind's is not."""
-    slots = [s.name for s in config.stages for _ in range(s.per_tuple)]
+    slots = [s.name for s in config.stages if s.source == "impression" for _ in range(s.per_tuple)]
     items = grains.item_ids(TITLES, *([None] * len(TITLES) for _ in range(4)))
     rows = []
     for n in range(96):
@@ -72,7 +72,7 @@ def publish_inputs(spark: Any, config: Any, shapes: dict[str, int] | None = None
     """Vocabulary, tuples and item stream of a shop with twenty items."""
     words = [*KINDS, *COLOURS]
     grains = Grains.build({"word": words}, config.grains)
-    slots = sum(s.per_tuple for s in config.stages)
+    slots = sum(s.per_tuple for s in config.stages if s.source == "impression")
     found = shapes or {"Q": grains.layout.query_length, "S": slots, "I": grains.layout.item_length, "P": 16}
 
     def write(context: JobContext) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmse_model.batch import Batch
-from mmse_model.config import ObjectiveSettings
+from mmse_model.config import ObjectiveSettings, StageSettings
 from mmse_model.loss import Objective, negatives_per_query
 from mmse_model.objectives import (
     Candidates,
@@ -30,6 +30,11 @@ ITEMS, DRAWS = 200, 64
 def new_model() -> TwoTower:
     torch.manual_seed(1)
     return TwoTower(LAYOUT, SMALL)
+
+
+def ranked_above(stream: int) -> tuple[StageSettings, ...]:
+    """The toy's stages with so many stream items in each request's ranking."""
+    return (STAGES[0].model_copy(update={"per_tuple": stream}), *STAGES[1:])
 
 
 def loss_of(batch: Batch, model: TwoTower | None = None, **settings: object) -> dict[str, float]:
@@ -284,7 +289,7 @@ def test_an_own_unclicked_negative_stays_however_high_it_scores() -> None:
 
 def test_the_hinge_asks_for_the_sum_of_the_margins_between_two_stages() -> None:
     """Slots random, unclicked, unclicked, clicked, ordered; margins 0.1, 0.2, 0.3 to the stage below."""
-    pairs = StagePairs(STAGES, random=1)
+    pairs = StagePairs(ranked_above(1))
     scores = torch.tensor([[0.0, 0.5, 0.0, 0.4, 0.6]])
     filled = torch.tensor([[True, True, False, True, True]])
     by_pair = {
@@ -297,7 +302,7 @@ def test_the_hinge_asks_for_the_sum_of_the_margins_between_two_stages() -> None:
 
 
 def test_requests_count_alike_however_many_pairs_they_have() -> None:
-    pairs = StagePairs(STAGES, random=0)
+    pairs = StagePairs(ranked_above(0))
     scores = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     filled = torch.tensor([[True, True, True, False], [True, False, True, False], [False, False, True, False]])
     total, requests = pairs.loss(scores, filled)
@@ -306,7 +311,7 @@ def test_requests_count_alike_however_many_pairs_they_have() -> None:
 
 def test_random_items_of_a_request_are_never_its_own_or_known_positives() -> None:
     batch = two_rows()
-    objective = Objective(STAGES, ObjectiveSettings(rank_stream_items=3))
+    objective = Objective(ranked_above(3), ObjectiveSettings())
     _, usable = objective._random_items(batch, distinct_items(batch, POSITIVE))
     assert usable.tolist() == [[False, True, True], [False, False, False]]
 
@@ -326,7 +331,7 @@ def test_every_parameter_receives_a_gradient() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"temperature": 0.1}, {"rank_weight": 0.3}, {"title_weight": 0.1}, {"rank_stream_items": 1},
+        {"temperature": 0.1}, {"rank_weight": 0.3}, {"title_weight": 0.1},
         {"count_correction": False}, {"unclicked_in_retrieval": "positive"}, {"unclicked_in_retrieval": "negative"},
     ],
 )
@@ -338,8 +343,8 @@ def test_every_setting_of_the_objective_changes_the_loss(settings: dict) -> None
 def test_the_weight_and_the_margin_of_a_stage_change_the_loss() -> None:
     batch, model = random_batch(7), new_model()
     plain = loss_of(batch, model)["loss"]
-    for change in ({"weight": 3.0}, {"margin": 0.9}):
-        stages = (*STAGES[:3], STAGES[3].model_copy(update=change))
+    ordered = [(*STAGES[:3], STAGES[3].model_copy(update=change)) for change in ({"weight": 3.0}, {"margin": 0.9})]
+    for stages in [ranked_above(1), *ordered]:
         assert Objective(stages, ObjectiveSettings())(model, batch, Ranks()).parts["loss"] != pytest.approx(plain)
 
 

@@ -57,7 +57,8 @@ def train(folder: Path) -> list[dict[str, float]]:
     torch.set_num_threads(1)
     with process_group() as ranks:
         model, settings = TwoTower(LAYOUT, SMALL), TrainSettings(epochs=3, learning_rate=0.01, warmup_steps=2)
-        objective = Objective(STAGES, ObjectiveSettings(rank_stream_items=0))
+        stages = (STAGES[0].model_copy(update={"per_tuple": 0}), *STAGES[1:])
+        objective = Objective(stages, ObjectiveSettings())
         loader = Halves(ranks.rank, ranks.world)
         return Trainer(model, objective, loader, settings, Checkpoints(folder), None, lambda _: None, ranks).fit()
 

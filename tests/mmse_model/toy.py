@@ -18,7 +18,7 @@ LAYOUT: GrainLayout = make_layout(
 )
 SMALL = ModelSettings(dimension=16, token_dimension=8, hidden=4)
 STAGES = (
-    StageSettings(name="random", source="stream"),
+    StageSettings(name="random", source="stream", per_tuple=4),
     StageSettings(name="unclicked", evidence="examined", per_tuple=2, margin=0.1),
     StageSettings(name="clicked", evidence="clicked", per_tuple=1, positive=True, margin=0.2),
     StageSettings(name="ordered", evidence="ordered", per_tuple=1, positive=True, margin=0.3),
