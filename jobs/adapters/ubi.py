@@ -64,7 +64,8 @@ def to_records(lines: DataFrame, settings: IngestSettings) -> DataFrame:
     )
     parsed = wrapped.withColumn("j", strict).withColumns({"d": F.col("j.r"), "corrupt": F.col("j.corrupt").isNotNull()})
     known = parsed.withColumns({"kind": _kind(), "time": present(F.col("d.timestamp")), **_numbers()})
-    return as_record(known.withColumns(_positions(settings)), _columns(settings))
+    timed = known.withColumns({**_positions(settings), "ts": parse_time(F.col("time"), settings.time_zone)})
+    return as_record(timed, _columns(settings))
 
 
 def _columns(settings: IngestSettings) -> dict[str, Column]:
@@ -96,7 +97,7 @@ def _columns(settings: IngestSettings) -> dict[str, Column]:
     return {
         **columns, "kind": F.col("kind"), "refusal": _refusal(), "tolerated": tolerated(TOLERANCES, used),
         "application": present(d("application")), "ordinal": F.col("ordinal"),
-        "ts": parse_time(F.col("time"), settings.time_zone), "query_id": present(d("query_id")),
+        "ts": F.col("ts"), "query_id": present(d("query_id")),
         "client_id": present(d("client_id")),
         "user_agent": F.coalesce(*(present(c) for c in (d("user_agent"), e("user_agent"), q("user_agent"), e("browser")))),
         "query_text": d("user_query"), "locale": present(q("locale")),
@@ -170,7 +171,7 @@ def _refusal() -> Column:
         ]), F.array_position(F.lit(list(STRUCTURED)), misfit).cast("int"))),
         refuse(corrupt | F.col("d").isNull(), "not_json", F.lit(None).cast("string"), F.lit(None).cast("string")),
         refuse(nested.isNotNull(), "wrong_type", nested, F.lit(None).cast("string")),
-        refuse(F.col("time").isNotNull() & parse_time(F.col("time"), "UTC").isNull(), "bad_timestamp", "timestamp", F.col("time")),
+        refuse(F.col("time").isNotNull() & F.col("ts").isNull(), "bad_timestamp", "timestamp", F.col("time")),
         *[_bad_number(event, field, value, text) for field, value, text in (
             ("position", F.col("ordinal"), _event("position.ordinal")),
             ("quantity", F.col("quantity"), F.coalesce(_event("quantity"), _event("object.quantity"))),

@@ -92,7 +92,7 @@ def scrub(text: Column) -> Column:
     """E-mail addresses, card numbers (those with a valid check digit) and phone numbers become a word in brackets."""
     no_mail = F.regexp_replace(text, EMAIL, "<email>")
     no_card = F.when(no_mail.rlike(CARD), _without_cards(no_mail)).otherwise(no_mail)
-    return F.regexp_replace(no_card, PHONE, "<phone>")
+    return F.when(text.rlike("[@0-9]"), F.regexp_replace(no_card, PHONE, "<phone>")).otherwise(text)
 
 
 def excerpt(line: Column, characters: int) -> Column:
