@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from functools import cached_property
@@ -21,6 +20,7 @@ from jobs.runtime import store
 from jobs.runtime.config import Config
 from jobs.runtime.errors import InputError
 from jobs.runtime.manifest import Manifest
+from jobs.runtime.profile import Profile
 from jobs.runtime.session import start_session
 from jobs.runtime.snapshots import Entry, Key, SnapshotLog
 from jobs.runtime.verdict import RunVerdict
@@ -66,18 +66,22 @@ class JobContext:
 
     @cached_property
     def spark(self) -> SparkSession:
+        """The session; started at its first use."""
         return self.session()
 
     @cached_property
     def code_version(self) -> str:
+        """Release number and digest of the sources."""
         return code_version()
 
     @property
     def dt(self) -> str:
+        """The date as YYYY-MM-DD."""
         return self.date.isoformat()
 
     @property
     def warehouse(self) -> Path:
+        """Root of the snapshots, absolute."""
         return Path(self.config.paths.warehouse).absolute()
 
     def days_back(self, days: int) -> list[str]:
@@ -168,12 +172,14 @@ class JobContext:
         store.write_rows_by_day(staging, split, "_day", folders, options or {})
         found = describe(store.read_folders(self.spark, DATASETS[dataset], folders.values())) if describe else {}
 
-        def manifest(day: str) -> Manifest:
-            more, metrics = found.get(day, ({}, {}))
-            return self._describe_rows(dataset, day, folders[day], {**(facts or {}).get(day, {}), **more}, metrics)
+        profiles = store.profile_folders(self.spark, DATASETS[dataset], folders)
 
-        with ThreadPoolExecutor(4) as pool:  # small jobs of many days would otherwise wait for each other
-            return dict(zip(folders, pool.map(manifest, folders)))
+        def manifest(day: str, folder: Path) -> Manifest:
+            more, metrics = found.get(day, ({}, {}))
+            of_day = {**(facts or {}).get(day, {}), **more}
+            return self._describe_rows(dataset, day, folder, of_day, metrics, profiled=profiles[day])
+
+        return {day: manifest(day, folder) for day, folder in folders.items()}
 
     def written(self, dataset: str, days: Iterable[str]) -> DataFrame:
         """The rows that this run has written for `days`: a job's second step reads what its first left on disk."""
@@ -200,14 +206,16 @@ class JobContext:
 
     @property
     def rows_out(self) -> int:
+        """Rows of everything this run has written."""
         return sum(m.rows for m in self.outputs.values())
 
     def _describe_rows(
         self, dataset: str, day: str, folder: Path, facts: Mapping[str, Any] | None,
         metrics: Mapping[str, float] | None, measure: Callable[[DataFrame], Mapping[str, float]] | None = None,
+        profiled: Profile | None = None,
     ) -> Manifest:
         manifest = store.describe_rows(
-            self, DATASETS[dataset], day, folder, dict(facts or {}), dict(metrics or {}), measure
+            self, DATASETS[dataset], day, folder, dict(facts or {}), dict(metrics or {}), measure, profiled
         )
         self.outputs[dataset, day] = manifest
         return manifest

@@ -14,6 +14,7 @@ class JsonLines(logging.Formatter):
     """Formats a record as one JSON object; `extra={"fields": {...}}` is merged in."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
         body: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"),
             "level": record.levelname.lower(),

@@ -6,6 +6,9 @@ from typing import Any
 
 from schemas import Dataset
 
+Profile = tuple[int, int, dict[str, float]]
+"""Rows, the order-free sum of row hashes, and the metrics."""
+
 
 def row_hash_sql(dataset: Dataset) -> str:
     """Spark SQL of a 64-bit hash of one row.
@@ -31,19 +34,45 @@ def profile_expressions(dataset: Dataset) -> list[str]:
 
 def duplicate_keys(frame: Any, key: tuple[str, ...]) -> int:
     """Rows beyond the first of their key."""
-    from pyspark.sql import functions as F
-
-    counted = frame.groupBy(*key).count().where("count > 1")
-    row = counted.agg(F.coalesce(F.sum(F.col("count") - 1), F.lit(0)).alias("n")).first()
-    return int(row["n"])
+    return _duplicates(frame, key, ()).get((), 0)
 
 
-def profile(frame: Any, dataset: Dataset) -> tuple[int, int, dict[str, float]]:
+def profile(frame: Any, dataset: Dataset) -> Profile:
     """Rows, the order-free sum of row hashes, and the metrics of a dataset (duplicate keys included)."""
     row = frame.selectExpr(*profile_expressions(dataset)).first().asDict()
-    rows, total = int(row.pop("rows")), int(row.pop("hash_total"))
-    metrics = {name: float(value) for name, value in row.items() if value is not None}
+    return _profile(row, dataset, duplicate_keys(frame, dataset.key) if dataset.key else 0)
+
+
+def profile_groups(frame: Any, dataset: Dataset, group: str) -> dict[str, Profile]:
+    """The profile of each value of a column outside the dataset, such as the day, all in one scan.
+
+    A value without rows is absent; its profile is that of an empty frame.
+    """
+    from pyspark.sql import functions as F
+
+    rows = frame.groupBy(group).agg(*[F.expr(e) for e in profile_expressions(dataset)]).collect()
+    twice = _duplicates(frame, dataset.key, (group,)) if dataset.key else {}
+    found = {}
+    for row in rows:
+        figures = row.asDict()
+        value = figures.pop(group)
+        found[value] = _profile(figures, dataset, twice.get((value,), 0))
+    return found
+
+
+def _profile(figures: dict[str, Any], dataset: Dataset, duplicates: int) -> Profile:
+    rows, total = int(figures.pop("rows")), int(figures.pop("hash_total"))
+    metrics = {name: float(value) for name, value in figures.items() if value is not None}
     metrics["rows"] = float(rows)
     if dataset.key:
-        metrics["duplicate_keys"] = float(duplicate_keys(frame, dataset.key))
+        metrics["duplicate_keys"] = float(duplicates)
     return rows, total, metrics
+
+
+def _duplicates(frame: Any, key: tuple[str, ...], groups: tuple[str, ...]) -> dict[tuple[Any, ...], int]:
+    """Rows beyond the first of their key, by the values of `groups`; a group without any is absent."""
+    from pyspark.sql import functions as F
+
+    repeated = frame.groupBy(*groups, *key).count().where("count > 1")
+    counted = repeated.groupBy(*groups).agg(F.sum(F.col("count") - 1).alias("_n")).where("_n is not null")
+    return {tuple(row[g] for g in groups): int(row["_n"]) for row in counted.collect()}

@@ -41,6 +41,7 @@ class Entry:
         return sorted(dt for name, dt in self.snapshots if name == dataset)
 
     def to_json(self) -> dict[str, Any]:
+        """The entry as its file holds it."""
         return {
             "number": self.number, "run_id": self.run_id, "job": self.job, "committed_at": self.committed_at,
             "changes": _nest(self.changes), "snapshots": _nest(self.snapshots),
@@ -48,6 +49,7 @@ class Entry:
 
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> Entry:
+        """The entry of a file's content. Raises KeyError or TypeError where it is none."""
         return Entry(
             number=body["number"], run_id=body["run_id"], job=body["job"], committed_at=body["committed_at"],
             snapshots=_flatten(body["snapshots"]), changes=_flatten(body["changes"]),

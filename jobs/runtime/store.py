@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from jobs.runtime.errors import InputError
 from jobs.runtime.manifest import FileFacts, Manifest, file_sha256, files_content_hash, rows_content_hash
-from jobs.runtime.profile import profile
+from jobs.runtime.profile import Profile, profile, profile_groups
 from schemas import Dataset
 
 if TYPE_CHECKING:
@@ -97,17 +97,31 @@ def read_folders(spark: Any, dataset: Dataset, folders: Iterable[Path]) -> DataF
     return read_rows(spark, dataset, [path for folder in folders for path in sorted(folder.rglob("*.parquet"))])
 
 
+def profile_folders(spark: Any, dataset: Dataset, folders: Mapping[str, Path]) -> dict[str, Profile]:
+    """The profile of every day's written files, in one scan of them all; `folders` maps a day to its run folder."""
+    from pyspark.sql import functions as F
+
+    frame = read_folders(spark, dataset, folders.values())
+    empty = {day for day, folder in folders.items() if not any(folder.rglob("*.parquet"))}
+    nothing = profile(read_rows(spark, dataset, []), dataset) if empty else None
+    by_day: dict[str, Profile] = {}
+    if len(empty) < len(folders):
+        day = F.regexp_extract(F.col("_metadata.file_path"), r".*/dt=([^/]+)/run=", 1)
+        by_day = profile_groups(frame.withColumn("_day", day), dataset, "_day")
+    return {d: by_day[d] if d in by_day else nothing or profile(read_rows(spark, dataset, []), dataset) for d in folders}
+
+
 def describe_rows(
     context: JobContext, dataset: Dataset, dt: str, folder: Path, facts: dict[str, Any], metrics: dict[str, float],
-    measure: Callable[[DataFrame], Mapping[str, float]] | None = None,
+    measure: Callable[[DataFrame], Mapping[str, float]] | None = None, profiled: Profile | None = None,
 ) -> Manifest:
-    """Reads the written files back, profiles and measures them and writes the manifest.
+    """Reads the written files back, profiles (unless that is done) and measures them and writes the manifest.
 
     Raises InputError where footers and Spark disagree on the number of rows.
     """
     files = file_facts(folder)
     frame = read_rows(context.spark, dataset, [folder / f.path for f in files])
-    rows, total, measured = profile(frame, dataset)
+    rows, total, measured = profiled or profile(frame, dataset)
     footers = sum(f.rows for f in files)
     if footers != rows:
         raise InputError(f"{folder}: footers say {footers} rows, Spark reads {rows}")

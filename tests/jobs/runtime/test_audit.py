@@ -244,7 +244,9 @@ def ledger_job(spark: SparkSession, rows: list[tuple[str, str | None, str]]) -> 
             "file", F.lit("query").alias("kind"), "disposition", F.lit("").alias("reason"),
             F.lit(5).cast("bigint").alias("records"), F.to_date("day").alias("arrived"),
         )
-        context.write_days("ledger", frame, ["2026-01-07", DT], "arrived")
+        days = ["2026-01-07", DT]
+        conserved = {day: ({}, {"unaccounted_records": 0.0}) for day in days}
+        context.write_days("ledger", frame, days, "arrived", describe=lambda ledger: conserved)
 
     return Job("ingest_logs", (), ("ledger",), run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.runtime.profile import duplicate_keys, profile, profile_expressions, row_hash_sql
+from jobs.runtime.profile import duplicate_keys, profile, profile_expressions, profile_groups, row_hash_sql
 from schemas import DATASETS, Column, Dataset, Metric
 
 PAIRS = Dataset(
@@ -67,3 +67,14 @@ def test_every_declared_metric_is_an_aggregate_that_spark_accepts(spark: SparkSe
     dataset = DATASETS[name]
     empty = spark.createDataFrame([], dataset.spark_schema())
     assert len(empty.selectExpr(*profile_expressions(dataset)).columns) == len(profile_expressions(dataset))
+
+
+def test_profiles_by_day_in_one_scan_equal_those_of_each_day_alone(spark: SparkSession) -> None:
+    rows = [("x", "y", 1, "a"), ("x", "y", 4, "a"), ("x", "y", 1, "b"), ("z", None, None, "b")]
+    frame = spark.createDataFrame(rows, "a string, b string, n int, day string")
+    together = profile_groups(frame, PAIRS, "day")
+    assert set(together) == {"a", "b"}
+    for day, found in together.items():
+        assert found == profile(frame.where(frame["day"] == day), PAIRS)
+    assert together["a"][2]["duplicate_keys"] == 1
+    assert together["b"][2]["duplicate_keys"] == 0
