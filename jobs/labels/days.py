@@ -40,11 +40,13 @@ def label_days(context: JobContext) -> list[LabelDay]:
 
     The log begins with its first arrival day: what trickles in from earlier days is no complete day.
     """
-    published = {day: _content(context, day) for day in context.entry.days("requests") if day <= context.dt}
     late, reach = context.config.ingest.late_days, context.config.labels.order_window_days
+    begins, *_ = context.entry.days("requests")
+    arrived = context.days_back(context.config.labels.window_days + reach)
+    published = {day: _content(context, day) for day in arrived if context.entry.run("requests", day)}
     days = []
     for day in context.days_back(context.config.labels.window_days):
-        if day >= min(published) and any(arrival in published for arrival in around(day, 0, late)):
+        if day >= begins and any(arrival in published for arrival in around(day, 0, late)):
             age = (context.date - date.fromisoformat(day)).days
             final = age >= reach + late
             arrivals = {a: published[a] for a in around(day, reach, reach + late) if a in published}
