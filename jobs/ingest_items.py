@@ -67,7 +67,8 @@ def newest_delivery(context: JobContext) -> Delivery:
         delivery = find_deliveries(root, day, (), PATTERNS, allow_empty=True)[0]
         if delivery.files:
             return delivery
-    raise Blocked(f"{root / f'dt={context.dt}'}: no catalogue file, nor in the days since {days[0]}; expected catalogue-*.json.gz")
+    folder = root / f"dt={context.dt}"
+    raise Blocked(f"{folder}: no catalogue file, nor in the days since {days[0]}; expected catalogue-*.json.gz")
 
 
 def earlier_numbering(context: JobContext) -> DataFrame:
@@ -89,9 +90,8 @@ def refused_lines(judged: DataFrame) -> DataFrame:
 def unaccounted(judged: DataFrame, counted: dict[str, int], items: int, refused: int) -> float:
     """Records that an independent count of the files, the ledger and the written rows do not agree on."""
     by = {row["disposition"]: row["count"] for row in judged.groupBy("disposition").agg(F.count("*").alias("count")).collect()}
-    return float(
-        abs(sum(counted.values()) - sum(by.values())) + abs(by.get("accepted", 0) - items) + abs(by.get("quarantined", 0) - refused)
-    )
+    lost = abs(sum(counted.values()) - sum(by.values()))
+    return float(lost + abs(by.get("accepted", 0) - items) + abs(by.get("quarantined", 0) - refused))
 
 
 JOB = Job(

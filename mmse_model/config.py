@@ -103,7 +103,7 @@ class TrainSettings(Settings):
     window_days: int = Field(28, ge=3, description="days of impressions that tuples are built from")
     validation_queries: int = Field(10_000, ge=1, description="validation tuples whose recall is measured each epoch")
     validation_items: int = Field(50_000, ge=1, description="item stream entries they are searched in")
-    validation_k: int = Field(100, ge=1, description="cutoff of that recall")
+    validation_k: int = Field(50, ge=1, description="cutoff of that recall")
     objective: ObjectiveSettings = ObjectiveSettings()
 
 

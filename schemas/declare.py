@@ -62,6 +62,7 @@ class Dataset:
 
     @property
     def column_names(self) -> list[str]:
+        """Names of the columns in declared order."""
         return [c.name for c in self.columns]
 
     def column(self, name: str) -> Column:

@@ -1,6 +1,6 @@
 """What training publishes, and what is computed from it."""
 
-from schemas.declare import Check, Column, Dataset, Metric
+from schemas.declare import Check, Column, Dataset
 
 MODEL = Dataset(
     name="model",

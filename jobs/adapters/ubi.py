@@ -56,7 +56,8 @@ PLAIN_LEAVES = (
 def to_records(lines: DataFrame, settings: IngestSettings) -> DataFrame:
     """Lines of UBI documents as records."""
     source = F.get_json_object("text", "$._source")
-    wrapped = lines.withColumn("document", F.when(F.col("text").contains('"_source"'), F.coalesce(source, "text")).otherwise(F.col("text")))
+    document = F.when(F.col("text").contains('"_source"'), F.coalesce(source, "text")).otherwise(F.col("text"))
+    wrapped = lines.withColumn("document", document)
     # Inside {"r": ...} whatever follows the document on its line is a syntax error; alone, Spark would ignore it.
     strict = F.from_json(
         F.concat(F.lit('{"r":'), "document", F.lit("}")), f"r struct<{DOCUMENT}>, corrupt string",
@@ -132,7 +133,8 @@ def _kind() -> Column:
     bulk = F.coalesce(*[F.col(f"d.{name}") for name in BULK_ACTIONS]).startswith("{")
     return (
         F.when(there("action_name", "event_attributes"), "event")
-        .when(there("user_query", "query_attributes", "query_response_id", "query_response_hit_ids", "query_response_object_ids"), "query")
+        .when(there("user_query", "query_attributes", "query_response_id", "query_response_hit_ids",
+                    "query_response_object_ids"), "query")
         .when(bulk, "action").when(named_query, "query").when(named_event, "event").otherwise("unknown")
     )
 

@@ -87,7 +87,8 @@ def _searches(requests: DataFrame, settings: BotSettings) -> DataFrame:
     in_order = Window.partitionBy(*CLIENT).orderBy("ts", "query_id")
     same_text = Window.partitionBy(*CLIENT, "text").orderBy("ts", "query_id")
     timed = requests.select(
-        *CLIENT, "query_id", "agent", "ts", F.unix_micros("ts").alias("us"), F.xxhash64(F.lower(F.trim("query_text"))).alias("text")
+        *CLIENT, "query_id", "agent", "ts", F.unix_micros("ts").alias("us"),
+        F.xxhash64(F.lower(F.trim("query_text"))).alias("text")
     )
     paced = timed.withColumns({
         "new_text": (F.row_number().over(same_text) == 1).cast("int"),

@@ -65,8 +65,9 @@ def rank_within_day(records: DataFrame) -> DataFrame:
 def repeated_events(events: DataFrame, published: DataFrame, reach: int) -> DataFrame:
     """The (key, arrival_date) of events that an earlier arrival day has accepted already.
 
-    `events` are the firsts of their day with key, arrival_date, first_day and bot_rule, `published` the accepted (key, arrival_date) of earlier
-    days, `reach` the number of arrival days over which two copies can lie apart. Days are gone
+    `events` are the firsts of their day with key, arrival_date, first_day and bot_rule, `published` the
+    accepted (key, arrival_date) of earlier days, `reach` the number of arrival days over which
+    two copies can lie apart. Days are gone
     through in order: a copy counts only if no accepted one lies within reach before it.
     """
     known = published.select("key").distinct().withColumn("published", F.lit(True))
@@ -78,10 +79,12 @@ def repeated_events(events: DataFrame, published: DataFrame, reach: int) -> Data
     earlier = published.join(twice, "key", "left_semi").select(
         "key", F.unix_date("arrival_date").alias("day"), F.lit(True).alias("given"), F.lit(True).alias("sound")
     )
-    days = own.unionByName(earlier).groupBy("key").agg(F.sort_array(F.collect_set(F.struct("day", "given", "sound"))).alias("days"))
+    seen = F.sort_array(F.collect_set(F.struct("day", "given", "sound"))).alias("days")
+    days = own.unionByName(earlier).groupBy("key").agg(seen)
     accepted = days.withColumn("accepted", _accepted_days(F.col("days"), reach))
     repeats = F.filter("days", lambda d: ~d["given"] & F.exists("accepted", lambda a: (a < d["day"]) & (d["day"] - a <= reach)))
-    return accepted.select("key", F.explode(repeats).alias("d")).select("key", F.date_from_unix_date("d.day").alias("arrival_date"))
+    repeated = accepted.select("key", F.explode(repeats).alias("d"))
+    return repeated.select("key", F.date_from_unix_date("d.day").alias("arrival_date"))
 
 
 def _accepted_days(days: Column, reach: int) -> Column:

@@ -50,7 +50,8 @@ def find_deliveries(
     today = _delivery(root, day, patterns)
     if not today.files and not allow_empty:
         what = "no raw file" if (root / f"dt={day}").is_dir() else "no such folder"
-        raise Blocked(f"{root / f'dt={day}'}: {what}; expected files named {' or '.join(patterns)} (.json, .jsonl, .ndjson, plain or .gz)")
+        names = " or ".join(patterns)
+        raise Blocked(f"{root / f'dt={day}'}: {what}; expected files named {names} (.json, .jsonl, .ndjson, plain or .gz)")
     return [*found, today]
 
 

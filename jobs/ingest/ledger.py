@@ -25,7 +25,8 @@ def ledger_rows(parts: Iterable[DataFrame], rules: Sequence[str]) -> tuple[list[
     """
     rows: Counter[tuple[Any, ...]] = Counter()
     tolerances: dict[str, Counter[str]] = defaultdict(Counter)
-    sums = [F.count_if(F.col("tolerated").bitwiseAND(F.lit(1 << n).cast("bigint")) != 0).alias(name) for n, name in enumerate(rules)]
+    bits = [F.col("tolerated").bitwiseAND(F.lit(1 << n).cast("bigint")) for n in range(len(rules))]
+    sums = [F.count_if(bit != 0).alias(name) for bit, name in zip(bits, rules)]
     for part in parts:
         for row in part.groupBy(*COUNTED).agg(F.count(F.lit(1)).alias("records"), *sums).collect():
             rows[tuple(row[c] for c in COUNTED)] += row["records"]

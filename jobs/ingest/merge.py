@@ -30,7 +30,9 @@ def merge_documents(documents: DataFrame) -> DataFrame:
     fields = [_first(F.col(name)).alias(name) for name in FIELDS]
     merged = documents.groupBy("arrival_date", "query_id").agg(
         *fields,
-        F.coalesce(_first(F.when(F.trim("query_text") != "", F.col("query_text"))), _first(F.col("query_text"))).alias("query_text"),
+        F.coalesce(
+            _first(F.when(F.trim("query_text") != "", F.col("query_text"))), _first(F.col("query_text"))
+        ).alias("query_text"),
         F.coalesce(_first(F.when(F.size("hit_ids") > 0, F.col("hit_ids"))), _first(F.col("hit_ids"))).alias("hit_ids"),
         F.count(F.lit(1)).cast("int").alias("sources"), F.max("agent").alias("agent"),
         _first(F.struct("file", "line", "sha256", "excerpt", "tolerated")).alias("origin"),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 TEXTS = ("object_id", "locale", "title", "brand", "category_path", "shop")
-RAW = ", ".join(f"{name} string" for name in (*TEXTS, "price", "available", "valid_from", "valid_to"))
+FIELDS = (*TEXTS, "price", "available", "valid_from", "valid_to")
+RAW = ", ".join(f"{name} string" for name in FIELDS)
 LONGEST_ID = 512
 HIGHEST_PRICE = 1e9
 
@@ -26,7 +27,7 @@ Rule = tuple[str, str | None, "Column"]
 def parse_lines(lines: DataFrame, zone: str = "UTC") -> DataFrame:
     """Raw `file, line, text` -> typed item columns with `reason`, `field`, `value` of the first rule that refuses."""
     body = F.from_json("text", RAW, {"mode": "PERMISSIVE"})
-    parsed = lines.withColumn("_", body).select("*", *[F.col(f"_.{c.split()[0]}").alias(f"raw_{c.split()[0]}") for c in RAW.split(", ")])
+    parsed = lines.withColumn("_", body).select("*", *[F.col(f"_.{name}").alias(f"raw_{name}") for name in FIELDS])
     typed = parsed.withColumns({
         **{name: _text(F.col(f"raw_{name}")) for name in TEXTS},
         "price": F.col("raw_price").try_cast("double"),
@@ -45,15 +46,16 @@ def parse_lines(lines: DataFrame, zone: str = "UTC") -> DataFrame:
 
 def refusals() -> list[Rule]:
     """What is refused, in order. A missing price is let through: the audit watches its share."""
-    price = F.col("price")
+    price, said = F.col("price"), F.lower("raw_available")
+    no_price = price.isNull() | F.isnan(price) | ~price.between(0, HIGHEST_PRICE)
     not_object = ~F.ltrim("text").startswith("{") | F.try_parse_json("text").isNull()
     return [
         ("not_json", None, not_object),
         ("missing_object_id", "object_id", F.col("object_id").isNull()),
         ("object_id_too_long", "object_id", F.length("object_id") > LONGEST_ID),
         ("blank_title", "title", F.col("title").isNull()),
-        ("bad_price", "price", F.col("raw_price").isNotNull() & (price.isNull() | F.isnan(price) | ~price.between(0, HIGHEST_PRICE))),
-        ("bad_available", "available", F.col("raw_available").isNotNull() & F.lower("raw_available").try_cast("boolean").isNull()),
+        ("bad_price", "price", F.col("raw_price").isNotNull() & no_price),
+        ("bad_available", "available", said.isNotNull() & said.try_cast("boolean").isNull()),
         ("bad_valid_from", "valid_from", F.col("valid_from").isNull()),
         ("bad_valid_to", "valid_to", F.col("raw_valid_to").isNotNull() & F.col("valid_to").isNull()),
     ]

@@ -107,11 +107,11 @@ def _qualities(drawn: DataFrame, draws: Draws) -> DataFrame:
     """Adds `quality`, `hype`, `discount`, `attraction` and `fame`; each about standard normal but hype and discount."""
     key, brand, shop = F.col("item_id"), F.col("brand_id"), F.col("shop_id")
     worth = F.get(F.lit(list(LINES.values())), F.col("line"))
-    own = draws.normal("shop quality", shop) * 0.5 + worth * 0.55 + draws.normal("quality", key) * 0.35
+    own = draws.normal("shop quality", shop) * 0.75 + worth * 0.75 + draws.normal("quality", key) * 0.17
     discount = F.when(draws.chance("discounted", 0.25, key), draws.uniform("discount", key) * 0.3 + 0.1).otherwise(0.0)
     branded = drawn.withColumns({"brand_quality": draws.normal("brand quality", brand), "discount": discount})
     rated = branded.withColumns({
-        "quality": F.col("brand_quality") * 0.6 + own,
+        "quality": F.col("brand_quality") * 0.33 + own,
         "fame": F.col("brand_quality") * -0.3 + draws.normal("brand fame", brand) * 0.95,
     }).withColumn("eager", 1 / (1 + F.exp(F.col("quality") * 0.5 + 0.3 - draws.normal("shop hype", shop) * 0.6)))
     hype = sum((draws.chance(f"hype {n}", F.col("eager"), key).cast("int") for n in range(2)), F.lit(0))

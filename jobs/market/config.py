@@ -45,13 +45,13 @@ class BehaviourSettings(Settings):
     click_attraction: float = Field(1.0, description="per standard deviation of hype, fame and discount")
     click_fit: float = Field(0.35, description="per met wish for a brand or an attribute")
     click_sibling: float = Field(-1.6, description="item of another kind of the same product")
-    order_base: float = -1.2
-    order_quality: float = Field(1.2, description="per standard deviation of quality, given a click")
-    order_attraction: float = Field(-0.5, description="per standard deviation of attraction: hype disappoints")
-    order_met: float = Field(0.9, description="per wish that the item meets")
-    order_missed: float = Field(-1.8, description="per wish that it does not meet")
+    order_base: float = -0.75
+    order_quality: float = Field(1.9, description="per standard deviation of quality, given a click")
+    order_attraction: float = Field(-0.8, description="per standard deviation of attraction: hype disappoints")
+    order_met: float = Field(0.5, description="per wish that the item meets")
+    order_missed: float = Field(-1.2, description="per wish that it does not meet")
     order_sibling: float = -3.0
-    order_price: float = Field(-1.6, description="per unit of log price over the type's usual, times sensitivity")
+    order_price: float = Field(-0.8, description="per unit of log price over the type's usual, times sensitivity")
     cart_share: float = Field(0.06, ge=0, le=0.5, description="clicks put into the cart without the will to buy")
 
 
@@ -59,10 +59,9 @@ class RankerSettings(Settings):
     """The shop's own ranking that the log was recorded under."""
 
     pool: int = Field(60, ge=24, description="candidates per intent")
-    fit: float = Field(0.6, ge=0, description="weight of met wishes")
+    fit: float = Field(0.3, ge=0, description="weight of met wishes")
     sibling: float = Field(-1.8, le=0, description="item of another kind of the same product")
     attraction: float = Field(0.5, ge=0, description="weight of attraction")
-    quality: float = Field(0.3, ge=0, description="weight of quality")
     noise: float = Field(0.7, ge=0, description="standing error of the ranker on an intent and item")
     jitter: float = Field(0.6, ge=0, description="scale of the noise that differs between requests")
     exploration: float = Field(0.03, ge=0, le=1, description="share of candidates lifted at random in a request")

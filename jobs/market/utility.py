@@ -90,6 +90,6 @@ def _ranker_score(settings: RankerSettings, draws: Draws) -> Column:
     """Neither lexical nor perfect: fit and popularity, with a standing error per intent and item."""
     return (
         settings.fit * (F.col("met") - F.col("missed")) + settings.sibling * F.col("sibling")
-        + settings.attraction * F.col("attraction") + settings.quality * F.col("quality")
+        + settings.attraction * F.col("attraction")
         + settings.noise * draws.normal("ranker", F.col("intent_id"), F.col("item_id"))
     )

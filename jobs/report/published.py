@@ -12,6 +12,8 @@ from jobs.runtime.manifest import Manifest
 from jobs.runtime.snapshots import Entry, SnapshotLog
 from jobs.runtime.store import run_folder
 
+LEDGERS = ("ledger", "item_ledger")
+
 
 class Published:
     """The published state of a warehouse, read-only."""
@@ -33,15 +35,14 @@ class Published:
     def ledger(self, dt: str) -> Counter[tuple[str, str, str]] | None:
         """Records by (kind, disposition, reason) of an arrival day; None where no ledger is published.
 
-        The ledger holds counts per file, a few rows for each: it is read without an engine.
+        A ledger holds counts per file, a few rows for each: it is read without an engine.
         """
-        manifest = self.manifest("ledger", dt)
-        if manifest is None:
-            return None
-        folder = run_folder(self.warehouse, "ledger", dt, manifest.run_id)
+        found = [m for m in (self.manifest(name, dt) for name in LEDGERS) if m is not None]
         records: Counter[tuple[str, str, str]] = Counter()
-        for file in manifest.files:
-            table = pq.read_table(folder / file.path, columns=["kind", "disposition", "reason", "records"])
-            for row in table.to_pylist():
-                records[row["kind"], row["disposition"], row["reason"]] += row["records"]
-        return records
+        for manifest in found:
+            folder = run_folder(self.warehouse, manifest.dataset, dt, manifest.run_id)
+            for file in manifest.files:
+                table = pq.read_table(folder / file.path, columns=["kind", "disposition", "reason", "records"])
+                for row in table.to_pylist():
+                    records[row["kind"], row["disposition"], row["reason"]] += row["records"]
+        return records if found else None

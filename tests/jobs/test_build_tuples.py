@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -66,7 +67,8 @@ def publish_shop(spark: Any, config: Config) -> None:
         context.write("items", frame(spark, "items", items))
         context.write("requests", frame(spark, "requests", requests[::2]), "2026-01-07")
         context.write("requests", frame(spark, "requests", requests[1::2]))
-        context.write("impressions", frame(spark, "impressions", impressions))
+        metrics = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0}
+        context.write("impressions", frame(spark, "impressions", impressions), metrics=metrics)
 
     publish(spark, config, ("items", "requests", "impressions"), write)
     run_job(build_vocabulary.JOB, config, DAY, lambda: spark)
@@ -264,20 +266,18 @@ def leak_a_session(requests: Any, window: Window) -> Any:
     return requests.withColumn("split", window.split(F.col("ts")))
 
 
-def test_a_session_on_both_sides_blocks_the_job_by_name(
-    spark: Any, built: JobContext, monkeypatch: pytest.MonkeyPatch
+def test_leaks_over_the_cut_block_the_job_by_name(
+    spark: Any, built: JobContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A session on both sides, and training labels from after the cut: both are found on the written rows."""
     monkeypatch.setattr(jobs.build_tuples, "assign_splits", leak_a_session)
-    with pytest.raises(Blocked, match="sessions_on_both_sides"):
-        run_job(JOB, built.config, DAY, lambda: spark)
-
-
-def test_a_label_from_the_future_blocks_the_job_by_name(
-    spark: Any, built: JobContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(Window, "labels_as_of", lambda self: dict.fromkeys(("train", "validation", "test")))
-    with pytest.raises(Blocked, match="train_events_after_cut"):
+    first = r"train_events_after_cut is 2, expected at most 0; 1 more critical check failed"
+    with pytest.raises(Blocked, match=first), caplog.at_level(logging.INFO, "mmse"):
         run_job(JOB, built.config, DAY, lambda: spark)
+    named = {r.fields["rule"]: r.fields for r in caplog.records if r.message == "a split is broken"}
+    assert named["sessions_on_both_sides"]["sessions"] == ["night"]
+    assert named["train_events_after_cut"]["query_ids"] == ["late-click", "late-order"]
 
 
 def test_a_window_without_training_days_is_refused(tmp_path: Path) -> None:

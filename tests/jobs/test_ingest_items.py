@@ -56,8 +56,8 @@ def rows(spark: SparkSession, config: Config, context: JobContext, dataset: str)
 
 def test_every_line_ends_in_exactly_one_disposition(spark: SparkSession, config: Config) -> None:
     good = [line(f"p{n}") for n in range(300)]
-    bad = ["{broken", line("x1", title=" "), line("x2", price="cheap"), line("x3", price=-1), line(""), line("x4", valid_from="soon"),
-           line("x5", available="perhaps")]
+    bad = ["{broken", line("x1", title=" "), line("x2", price="cheap"), line("x3", price=-1), line(""),
+           line("x4", valid_from="soon"), line("x5", available="perhaps")]
     deliver(config, DAY, [*good, *bad[:4]], [*bad[4:], good[0], line("p1", title="Another title")])
     context = ingest(spark, config)
     ledger = {(r["disposition"], r["reason"]): 0 for r in rows(spark, config, context, "item_ledger")}

@@ -47,7 +47,8 @@ def test_names_are_readable_first_and_generated_later_and_null_stays_null(spark:
 
 
 def test_a_typing_error_drops_doubles_or_swaps_one_letter(spark: SparkSession) -> None:
-    typed = [row[0] for row in spark.range(300).select(misspelled(F.lit("charger"), Draws(7), 1.0, F.col(KEY))).collect()]
+    draws, key = Draws(7), F.col(KEY)
+    typed = [row[0] for row in spark.range(300).select(misspelled(F.lit("charger"), draws, 1.0, key)).collect()]
     lengths = {length: sum(len(text) == length for text in typed) for length in (6, 7, 8)}
     assert sum(lengths.values()) == 300 and all(count > 30 for count in lengths.values())
     assert all(text[0] == "c" for text in typed)

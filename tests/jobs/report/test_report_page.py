@@ -75,6 +75,7 @@ def publish_all(config: Config) -> None:
     publish(config, "ledger", table=ledger_table(
         ("query", "accepted", "", 90), ("query", "quarantined", "bad_timestamp", 10), ("event", "accepted", "", 7),
     ), facts={"tolerances": {"numeric_strings": 4321}, "bots": {"too_many": 6}})
+    publish(config, "item_ledger", table=ledger_table(("item", "accepted", "", 31), ("item", "duplicate", "x", 2)))
     publish(config, "impressions", rows=100, facts={
         "funnel": {"not examined": 60, "unclicked": 30, "clicked": 8, "ordered": 2},
         "clicks_by_position": [[1, 50, 10], [2, 50, 5]], "maturity": {"days": 3, "final": False, "labelled_on": DT},
@@ -101,12 +102,13 @@ def test_the_parts_show_what_is_published(config: Config) -> None:
     text = page(config).text
     assert "query: 100 raw records accepted 90 90.0 % quarantined 10 10.0 %" in text
     assert "event: 7 raw records accepted 7 100.0 %" in text
+    assert "item: 33 raw records accepted 31" in text
     assert "query bad_timestamp 10" in text
     assert "4,321" in text
     # 100 shown; 40 examined; 10 clicked or further; 2 ordered
     assert "shown 100 100.0 % examined 40 40.0 % clicked 10 10.0 % ordered 2 2.0 %" in text
     assert "purchase 77 3" in text
-    assert f"{DT} 100 3 may change" in text
+    assert f"{DT} 100 3 open" in text
     assert "split tuples clicked ordered train 5,000 8,000 900 validation 600 – – test 70 – –" in text
     assert "sessions_ on_ both_ sides 0" in text
     assert "train_ events_ after_ cut –" in text

@@ -1,0 +1,45 @@
+"""The simulator's truth stays hidden: of all jobs one writes it and one reads it."""
+
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+import jobs
+from jobs.runtime.job import Job
+
+FOLDER = Path(jobs.__file__).parent
+WORDS = "truth_"
+
+
+def all_jobs() -> dict[str, Job]:
+    """Every JOB that a file in jobs/ declares, by the file's name."""
+    declaring = [
+        path.stem for path in FOLDER.glob("*.py")
+        if any(isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "JOB"
+               for node in ast.parse(path.read_text(encoding="utf-8")).body)
+    ]
+    return {name: import_module(f"jobs.{name}").JOB for name in declaring}
+
+
+def test_only_the_simulator_writes_truth_and_only_evaluation_reads_it() -> None:
+    found = all_jobs()
+    assert "simulate_market" in found and found["simulate_market"].reads == ()
+    writers = {job.name for job in found.values() if any(d.startswith(WORDS) for d in job.writes)}
+    readers = {job.name for job in found.values() if any(d.startswith(WORDS) for d in job.reads)}
+    assert writers == {"simulate_market"}
+    assert readers <= {"evaluate_retrieval"}
+
+
+def test_no_other_source_of_jobs_or_model_names_a_truth_dataset() -> None:
+    allowed = {"simulate_market.py", "evaluate_retrieval.py"}
+    naming = {
+        path.relative_to(FOLDER.parent).as_posix()
+        for package in ("jobs", "mmse_model") for path in (FOLDER.parent / package).rglob("*.py")
+        if path.name not in allowed and any(
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(WORDS)
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    }
+    assert {name for name in naming if not name.startswith(("jobs/market/", "jobs/evaluation/"))} == set()
