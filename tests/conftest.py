@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from jobs.runtime.config import Config
 from jobs.runtime.sections import SparkSettings
 from jobs.runtime.session import start_session
+
+# Examples share two cores with Spark: how long one takes says nothing about the code.
+settings.register_profile("mmse", deadline=None)
+settings.load_profile("mmse")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
