@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",  # only 3.11 was run
     packages=find_packages(include=["jobs", "jobs.*", "mmse_model", "mmse_model.*", "schemas", "schemas.*"]),
-    package_data={"jobs.report": ["templates/*"]},
+    package_data={"jobs.report": ["templates/*"], "jobs.runtime": ["log4j2.properties"]},
     install_requires=[
         "pyspark>=4.0.5,<4.1",
         "petastorm==0.12.1",

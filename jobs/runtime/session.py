@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from jobs.runtime.config import Config
@@ -20,6 +21,8 @@ FIXED = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+
+QUIET = Path(__file__).with_name("log4j2.properties")
 
 
 def start_session(config: Config, name: str) -> Any:
@@ -39,6 +42,7 @@ def start_session(config: Config, name: str) -> Any:
     if not submitted:
         builder = builder.master(config.spark.master)
         properties["spark.driver.memory"] = config.spark.driver_memory
+        properties["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={QUIET.as_uri()}"
         if config.spark.master.startswith("local"):
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             properties["spark.driver.host"] = "127.0.0.1"
