@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from jobs.adapters import adapter
 from jobs.ingest.bots import find_bots, with_bot_rule
 from jobs.ingest.dedupe import repeated_events
-from jobs.ingest.deliveries import Delivery, check_rows, find_deliveries
+from jobs.ingest.deliveries import Delivery, check_rows, find_deliveries, unreadable_file
 from jobs.ingest.facts import bots_by_rule, position_bases, summary
 from jobs.ingest.judge import accepted, decided, documents, firsts, judge_events, judge_requests, quarantined
 from jobs.ingest.ledger import conservation, ledger_frame, ledger_rows
@@ -47,6 +47,9 @@ def run(context: JobContext) -> None:
     raw_root = Path(context.config.paths.raw).absolute()
     found = find_deliveries(raw_root, context.dt, unpublished_days(context), settings.files, context.allow_empty)
     files = [file for delivery in found for file in delivery.files]
+    empty = unreadable_file([file for file in files if file.bytes == 0])  # Spark reads an empty .gz as no rows
+    if empty:
+        raise empty
     hide_keys(context.spark)
     with files_named_in_errors(files), scratch_folder(context) as scratch:
         counted = count_lines(context.spark, files)
