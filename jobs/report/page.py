@@ -78,14 +78,19 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
         "split": None if tuples is None else split_section(tuples),
         "recall": None if evaluation is None else recall_section(evaluation.facts),
         "index": None if index is None else index_figures(index),
-        "release": None if release is None else flow.plain_facts(release.metrics) + flow.plain_facts(release.facts),
+        "release": None if release is None else figures_of(release),
     }
 
 
 def index_figures(index: Manifest) -> list[tuple[str, Any]]:
     """The codec, what the build measured and what it was built with."""
     codec = [("codec", index.facts["codec"])] if "codec" in index.facts else []
-    return codec + flow.plain_facts(index.metrics) + flow.plain_facts(index.facts)
+    return codec + figures_of(index)
+
+
+def figures_of(manifest: Manifest) -> list[tuple[str, Any]]:
+    """Metrics and the numbers among the facts; one that is both is shown once."""
+    return list(dict(flow.plain_facts(manifest.metrics) + flow.plain_facts(manifest.facts)).items())
 
 
 def _facts(manifest: Manifest | None) -> Mapping[str, Any]:

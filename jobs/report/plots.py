@@ -56,7 +56,7 @@ def recall_plot(lines: Mapping[tuple[str, str], Sequence[Point]], title: str, ma
     axes.minorticks_off()
     if marked_k:
         axes.axvline(marked_k, color="#9aa4b2", linewidth=1, linestyle=":")
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.03)
     axes.set_xlabel("k")
     axes.set_title(title, fontsize=10, loc="left")
     figure.legend(frameon=False, fontsize=9, ncols=3, loc="outside lower center")
