@@ -26,9 +26,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(body, default=str)
 
 
+class StandardError(logging.Handler):
+    """Writes to whatever `sys.stderr` is when a record arrives, so that a replaced or closed stream is not kept."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line on standard error."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def set_up_logs(path: str | None = None) -> None:
     """Sends mmse's own log to `path`, or to standard error where none is given."""
-    handler: logging.Handler = logging.FileHandler(path) if path else logging.StreamHandler(sys.stderr)
+    handler: logging.Handler = logging.FileHandler(path) if path else StandardError()
     handler.setFormatter(JsonLines())
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(logging.INFO)

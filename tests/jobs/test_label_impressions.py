@@ -24,8 +24,8 @@ from tests.jobs.published import config_in
 RULES = {"labels": {"window_days": 4, "order_window_days": 1}, "ingest": {"late_days": 1}}
 """What arrives on a day can change the labels of that day and of the two before it."""
 
-LATE_ORDER = event("late", "purchase", "b", 30, days=2, client_id="c2", session_id="the shop")
-"""Happens on the 3rd, a day after the search of the 2nd; arrives on the 4th."""
+LATE_ORDER = event("late", "purchase", "b", -60, days=2, client_id="c2", session_id="the shop")
+"""Happens on the 3rd, 23 hours after the search of the 2nd; arrives on the 4th."""
 
 
 def ordinary_day(day: int) -> tuple[list[Row], list[Row]]:
