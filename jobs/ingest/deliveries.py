@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -10,20 +9,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.ingest.layouts import (
+    JSON_LINES,
+    Layout,
+    Layouts,
+    as_layouts,
+    check_layout,
+    layout_of,
+    open_raw,
+    parquet_problem,
+    pattern_regex,
+)
 from jobs.runtime.errors import Blocked, InputError
 
 PRODUCER = "_PRODUCER.json"
-SUFFIXES = re.compile(r"\.(json|jsonl|ndjson)(\.gz)?$")
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """One raw file: its day, its name below the raw root, where it lies, and its bytes."""
+    """One raw file: its day, its name below the raw root, where it lies, its bytes, and how records lie in it."""
 
     day: str
     name: str
     path: str
     bytes: int
+    layout: Layout = JSON_LINES
 
 
 @dataclass(frozen=True)
@@ -36,39 +46,56 @@ class Delivery:
 
 
 def find_deliveries(
-    root: Path, day: str, earlier: Iterable[str], patterns: Iterable[str], allow_empty: bool = False
+    root: Path, day: str, earlier: Iterable[str], patterns: Iterable[str] | Layouts, allow_empty: bool = False
 ) -> list[Delivery]:
     """The delivery of `day` and of those of `earlier` that have files, ascending by day.
 
-    Raises InputError where the raw root is missing, Blocked where `day` has no file
-    (unless `allow_empty`) or a producer's list disagrees with what lies there.
+    `patterns` (of * and ?) alone mean files of JSON lines; a mapping gives each pattern its layouts.
+    Raises InputError where the raw root is missing or a CSV header or Parquet footer is not as declared, Blocked
+    where `day` has no file (unless `allow_empty`) or a producer's list disagrees with what lies there.
     """
     if not root.is_dir():
         raise InputError(f"paths.raw = {str(root)!r}: no such folder; expected one that holds dt=YYYY-MM-DD folders")
-    patterns = tuple(patterns)
-    found = [delivery for d in sorted(earlier) if (delivery := _delivery(root, d, patterns)).files]
-    today = _delivery(root, day, patterns)
+    layouts = as_layouts(patterns)
+    found = [delivery for d in sorted(earlier) if (delivery := _delivery(root, d, layouts)).files]
+    today = _delivery(root, day, layouts)
     if not today.files and not allow_empty:
         what = "no raw file" if (root / f"dt={day}").is_dir() else "no such folder"
-        names = " or ".join(patterns)
-        raise Blocked(f"{root / f'dt={day}'}: {what}; expected files named {names} (.json, .jsonl, .ndjson, plain or .gz)")
+        raise Blocked(f"{root / f'dt={day}'}: {what}; expected files named {_expected(layouts)}")
     return [*found, today]
 
 
-def _delivery(root: Path, day: str, patterns: tuple[str, ...]) -> Delivery:
+def _delivery(root: Path, day: str, layouts: Layouts) -> Delivery:
     folder = root / f"dt={day}"
-    paths = sorted({p for pattern in patterns for p in folder.glob(pattern) if p.is_file() and SUFFIXES.search(p.name)})
-    promised = _check_producer(folder, paths, patterns)
-    files = tuple(RawFile(day, f"dt={day}/{p.name}", str(p.absolute()), p.stat().st_size) for p in paths)
+    files = files_in(folder, day, f"dt={day}/", layouts)
+    promised = _check_producer(folder, [Path(f.path) for f in files], layouts)
+    for file in files:
+        check_layout(file.path, file.layout)
     return Delivery(day, files, {f"dt={day}/{name}": rows for name, rows in promised.items()})
 
 
-def _check_producer(folder: Path, paths: list[Path], patterns: tuple[str, ...]) -> dict[str, int]:
+def files_in(folder: Path, day: str, prefix: str, layouts: Layouts) -> tuple[RawFile, ...]:
+    """The raw files that lie in a folder itself, by name; each name in the ledger begins with `prefix`."""
+    there = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+    claimed = [(p, layout) for p in there if (layout := layout_of(p.name, layouts))]
+    return tuple(RawFile(day, prefix + p.name, str(p.absolute()), p.stat().st_size, layout) for p, layout in claimed)
+
+
+def _expected(layouts: Layouts) -> str:
+    """What files would have been taken, in words."""
+    words = []
+    for pattern, choices in layouts.items():
+        endings = [ending for layout in choices for ending in layout.suffixes]
+        words.append(f"{pattern} ({', '.join(endings)}, plain or .gz)" if endings else pattern)
+    return " or ".join(words)
+
+
+def _check_producer(folder: Path, paths: list[Path], layouts: Layouts) -> dict[str, int]:
     """Promised rows by file name. Raises Blocked where presence or size differs, InputError for an unreadable list."""
     if not (folder / PRODUCER).is_file():
         return {}
     listed = {name: entry for name, entry in _listed(folder / PRODUCER).items()
-              if any(Path(name).match(pattern) for pattern in patterns)}
+              if any(re.match(pattern_regex(pattern), Path(name).name) for pattern in layouts)}
     present = {p.name: p.stat().st_size for p in paths}
     for name, entry in sorted(listed.items()):
         if name not in present:
@@ -102,12 +129,21 @@ def unreadable_file(files: Iterable[RawFile]) -> InputError | None:
     Only called once Spark has failed: its own message may name a task, not a file.
     """
     for file in files:
-        try:
-            with gzip.open(file.path) if file.path.endswith(".gz") else open(file.path, "rb") as handle:
-                while handle.read(1 << 20):
-                    pass
-        except (OSError, EOFError, ValueError) as error:
-            return InputError(f"{file.path}: cannot be read to its end ({error}); expected a whole {Path(file.path).suffix} file")
+        if problem := _problem(file):
+            ending = Path(file.path).suffix
+            return InputError(f"{file.path}: cannot be read to its end ({problem}); expected a whole {ending} file")
         if file.bytes == 0 and file.path.endswith(".gz"):
             return InputError(f"{file.path}: has 0 bytes; expected a whole .gz file (an empty one has 20)")
+    return None
+
+
+def _problem(file: RawFile) -> str | None:
+    if file.layout.format == "parquet":
+        return parquet_problem(file.path)
+    try:
+        with open_raw(file.path) as handle:
+            while handle.read(1 << 20):
+                pass
+    except (OSError, EOFError, ValueError) as error:
+        return str(error)
     return None

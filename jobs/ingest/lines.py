@@ -1,14 +1,14 @@
-"""Raw files as numbered lines of text.
+"""Raw files as numbered lines of text; a row of CSV or Parquet becomes a line of JSON.
 
 Spark's own text source gives no line numbers, and a refused record must be found again by
 its file and line; so the tasks read the files themselves, one file a task, in blocks. A
-second, independent count by Spark's text source is what the ledger is held against.
+second, independent count by Spark's own text and Parquet sources is what the ledger is held against.
 """
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlparse
 
@@ -18,11 +18,14 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from jobs.ingest.deliveries import RawFile
+from jobs.ingest.layouts import open_raw
+from jobs.ingest.tables import BATCH, Row, csv_rows, parquet_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 LINES = "day string, file string, line bigint, text string, decoded boolean"
+NAMES = ["day", "file", "line", "text", "decoded"]
 BLOCK = 4 << 20
 LONGEST_LINE = 64 << 20
 BLANK = " \t\r\n"
@@ -31,6 +34,7 @@ BLANK = " \t\r\n"
 def read_lines(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
     """One row per line that is not blank: arrival_date, file, line (1-based), text, decoded (was valid UTF-8).
 
+    Of a Parquet file `line` is the number of the row. For CSV and Parquet see jobs/ingest/tables.py.
     A file that cannot be read to its end fails the task; no line of it is accepted.
     """
     if not files:
@@ -46,14 +50,25 @@ def read_lines(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
 
 
 def count_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, int]:
-    """Lines that are not blank, by file name, as Spark's text source counts them. A file without any is absent."""
-    if not files:
-        return {}
+    """Records by file name, as Spark's own sources count them: lines that are not blank, rows of Parquet files.
+
+    A file without any is absent.
+    """
+    parquet = [f for f in files if f.layout.format == "parquet"]
+    text = [f for f in files if f.layout.format != "parquet"]
+    counted = {}
+    if text:
+        lines = spark.read.option("recursiveFileLookup", "true").text([f.path for f in text], lineSep="\n")
+        counted |= _by_file(lines.where(F.col("value").rlike("[^ \\t\\r\\n]")), text)
+    if parquet:  # the schema has no part in counting; naming one keeps Spark from looking for it
+        rows = spark.read.option("recursiveFileLookup", "true").schema("_ string").parquet(*[f.path for f in parquet])
+        counted |= _by_file(rows, parquet)
+    return counted
+
+
+def _by_file(rows: DataFrame, files: Sequence[RawFile]) -> dict[str, int]:
     names = {f.path: f.name for f in files}
-    text = spark.read.option("recursiveFileLookup", "true").text([f.path for f in files], lineSep="\n")
-    counted = (
-        text.where(F.col("value").rlike("[^ \\t\\r\\n]")).groupBy(F.col("_metadata.file_path").alias("path")).count()
-    )
+    counted = rows.groupBy(F.col("_metadata.file_path").alias("path")).count()
     return {names[unquote(urlparse(row["path"]).path)]: int(row["count"]) for row in counted.collect()}
 
 
@@ -63,12 +78,44 @@ def _dated(lines: DataFrame) -> DataFrame:
 
 def _read_file(file: RawFile) -> Iterator[pa.RecordBatch]:
     """Batches of a file's lines; memory is bounded by a block and the longest line."""
-    with gzip.open(file.path) if file.path.endswith(".gz") else open(file.path, "rb") as handle:
+    if file.layout.format == "parquet":
+        yield from _batches(file, parquet_rows(file.path, file.layout))
+    elif file.layout.format == "csv":
+        yield from _batches(file, csv_rows(_lines(file), file.layout))
+    else:
+        for first_line, texts, decoded in _blocks(file):
+            yield _batch(file, first_line, texts, decoded)
+
+
+def _blocks(file: RawFile) -> Iterator[tuple[int, pa.Array, pa.Array | None]]:
+    """Blocks of a file's lines: (number of the first line, texts, which were valid UTF-8)."""
+    with open_raw(file.path) as handle:
         first_line = 1
         for block in _whole_lines(handle, file.path):
             texts, decoded = _split(block)
-            yield _batch(file, first_line, texts, decoded)
+            yield first_line, texts, decoded
             first_line += len(texts)
+
+
+def _lines(file: RawFile) -> Iterator[Row]:
+    """The lines of a file one by one, blank ones left out."""
+    for first_line, texts, decoded in _blocks(file):
+        valid = decoded.to_pylist() if decoded is not None else [True] * len(texts)
+        for n, text in enumerate(texts.to_pylist()):
+            if text.strip(BLANK):
+                yield first_line + n, text, valid[n]
+
+
+def _batches(file: RawFile, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
+    """Rows as batches with the columns LINES."""
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        numbers, texts, decoded = zip(*batch)
+        columns = [
+            pa.repeat(pa.scalar(file.day), len(batch)), pa.repeat(pa.scalar(file.name), len(batch)),
+            pa.array(numbers, pa.int64()), pa.array(texts, pa.string()), pa.array(decoded),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, NAMES)
 
 
 def _whole_lines(handle: BinaryIO, path: str) -> Iterator[bytes]:
@@ -111,5 +158,5 @@ def _batch(file: RawFile, first_line: int, texts: pa.Array, decoded: pa.Array | 
         pa.array(np.arange(first_line, first_line + n, dtype=np.int64)), texts,
         decoded if decoded is not None else pa.repeat(pa.scalar(True), n),
     ]
-    batch = pa.RecordBatch.from_arrays(columns, ["day", "file", "line", "text", "decoded"])
+    batch = pa.RecordBatch.from_arrays(columns, NAMES)
     return batch.filter(pc.not_equal(pc.ascii_trim(texts, BLANK), ""))
