@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from jobs.adapters import adapter
+from jobs.adapters import adapter, layouts_of
 from jobs.ingest.bots import find_bots, with_bot_rule
 from jobs.ingest.dedupe import repeated_events
 from jobs.ingest.deliveries import Delivery, check_rows, find_deliveries, unreadable_file
@@ -45,7 +45,7 @@ def run(context: JobContext) -> None:
     settings = context.config.ingest
     user_key = load_user_key(settings.user_key_file, context.warehouse)
     raw_root = Path(context.config.paths.raw).absolute()
-    found = find_deliveries(raw_root, context.dt, unpublished_days(context), settings.files, context.allow_empty)
+    found = find_deliveries(raw_root, context.dt, unpublished_days(context), layouts_of(settings), context.allow_empty)
     files = [file for delivery in found for file in delivery.files]
     empty = unreadable_file([file for file in files if file.bytes == 0])  # Spark reads an empty .gz as no rows
     if empty:

@@ -33,7 +33,7 @@ LEDGER = Dataset(
     doc="What became of the raw records: each is counted under exactly one disposition.",
     columns=(
         Column("file", "string", False),
-        Column("kind", "string", False, "query, event, action (a line of the bulk format) or unknown"),
+        Column("kind", "string", False, "query, event, action (a line of the bulk format), header (of a CSV file) or unknown"),
         Column("disposition", "string", False, f"one of {DISPOSITIONS}"),
         Column("reason", "string", False, "rule that decided; '' for accepted"),
         Column("records", "bigint", False),
@@ -44,7 +44,7 @@ LEDGER = Dataset(
         Metric("quarantined_share", _share(f"disposition = 'quarantined' and reason <> '{UNUSED}'"), "unused actions left out"),
         Metric("unused_action_share", _share(f"reason = '{UNUSED}'"), "sound events of actions that no label needs"),
         Metric("bot_share", _share("disposition = 'bot'")),
-        Metric("duplicate_share", _share("disposition in ('duplicate', 'merged') and kind <> 'action'")),
+        Metric("duplicate_share", _share("disposition in ('duplicate', 'merged') and kind not in ('action', 'header')")),
         Metric("too_late_share", _share("disposition = 'too_late'")),
     ),
     checks=(

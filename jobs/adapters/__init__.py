@@ -5,6 +5,11 @@ An adapter is a module with two names:
     TOLERANCES = ("epoch_time", ...)          # what it rescues, by name; at most 62 of them
     def to_records(lines, settings): ...      # DataFrame of lines -> DataFrame with RECORD columns
 
+and, where its logs are not JSON lines named by `ingest.files`, or name people in keys of their own:
+
+    def layouts(settings): ...                # pattern of file names -> layouts (jobs/ingest/layouts.py)
+    def personal_fields(settings): ...        # keys whose values no excerpt of a refused record may show
+
 It only translates. A field that is there but has the wrong type or format is refused with
 `refuse`, never made null; required fields, ranges and times are judged afterwards, for all
 adapters alike (jobs/ingest/screen.py). `lines` has arrival_date, file, line, text, decoded;
@@ -20,14 +25,18 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from jobs.ingest.layouts import Layouts, as_layouts
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+    from jobs.runtime.sections import IngestSettings
 
 LINE_COLUMNS = ("arrival_date", "file", "line", "text", "decoded")
 REFUSAL = "struct<reason:string,field:string,value:string>"
 
 RECORD: dict[str, str] = {
-    "kind": "string",  # query, event, action (a bulk action line) or unknown
+    "kind": "string",  # query, event, action (a bulk action line), header (of a CSV file) or unknown
     "refusal": REFUSAL,  # null where the record could be read
     "tolerated": "bigint",  # bit n: TOLERANCES[n] was needed
     "application": "string",
@@ -59,6 +68,18 @@ RECORD: dict[str, str] = {
 def adapter(name: str) -> ModuleType:
     """The adapter of that name."""
     return import_module(f"jobs.adapters.{name}")
+
+
+def layouts_of(settings: IngestSettings) -> Layouts:
+    """Which files the configured adapter reads, and how records lie in them."""
+    own = getattr(adapter(settings.adapter), "layouts", None)
+    return own(settings) if own else as_layouts(settings.files)
+
+
+def personal_fields_of(settings: IngestSettings) -> tuple[str, ...]:
+    """Keys of the configured adapter's records that hold ids of people, besides those that are always hidden."""
+    own = getattr(adapter(settings.adapter), "personal_fields", None)
+    return tuple(own(settings)) if own else ()
 
 
 def refuse(condition: Column, reason: str, field: str | Column, value: Column) -> Column:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ PHONE = (
     r"|(?<![\d.-])\d{3}([.-])\d{3}\1\d{4}(?![\d.-])"  # 555-123-4567
     r"|(?<![\d.,-])0\d{1,4}[ /-]\d{3,4}[ -]?\d{3,5}(?![\d.-])"  # 0151 23456789
 )
-PERSONAL_FIELDS = r'"(user_id|client_id|session_id|ip)"\s*:\s*("(?:[^"\\]|\\.)*"?|[^,}\]]+)'
+PERSONAL_FIELDS = ("user_id", "client_id", "session_id", "ip")
+VALUE = r'\s*:\s*("(?:[^"\\]|\\.)*"?|[^,}\]]+)'
 
 
 def ensure_user_key(path: str | Path) -> Path:
@@ -95,10 +97,11 @@ def scrub(text: Column) -> Column:
     return F.when(text.rlike("[@0-9]"), F.regexp_replace(no_card, PHONE, "<phone>")).otherwise(text)
 
 
-def excerpt(line: Column, characters: int) -> Column:
-    """The beginning of a raw line, without ids of people and scrubbed, at most `characters` long."""
+def excerpt(line: Column, characters: int, fields: Iterable[str] = ()) -> Column:
+    """The beginning of a raw line, scrubbed, at most `characters` long; ids of people and the values of `fields` are hidden."""
+    names = "|".join(re.escape(name) for name in (*PERSONAL_FIELDS, *fields))
     beginning = F.substring(line, 1, 20 * characters)
-    return F.substring(scrub(F.regexp_replace(beginning, PERSONAL_FIELDS, '"$1":"<hidden>"')), 1, characters)
+    return F.substring(scrub(F.regexp_replace(beginning, f'"({names})"{VALUE}', '"$1":"<hidden>"')), 1, characters)
 
 
 def _without_cards(text: Column) -> Column:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from jobs.adapters import adapter
+from jobs.adapters import adapter, personal_fields_of
 from jobs.ingest.bots import admits_bot, plain_agent
 from jobs.ingest.dedupe import identity, rank_within_day, with_key
 from jobs.ingest.privacy import excerpt, hmac_sha256, scrub
@@ -47,7 +47,7 @@ def _without_people(records: DataFrame, settings: IngestSettings, user_key: byte
     hashed = hmac_sha256(user_key, F.col("user_id"))
     return records.withColumn("user_agent", plain_agent(F.col("user_agent"))).withColumns({
         "digest": F.xxhash64("text"), "sha256": F.when(in_question, F.sha2("text", 256)),
-        "excerpt": F.when(in_question, excerpt(F.col("text"), LONGEST_EXCERPT)),
+        "excerpt": F.when(in_question, excerpt(F.col("text"), LONGEST_EXCERPT, personal_fields_of(settings))),
         "value": F.when(refused, F.substring(scrub(F.substring("value", 1, 10 * LONGEST_VALUE)), 1, LONGEST_VALUE)),
         "agent": admits_bot(F.col("user_agent")),
         "user_key": hashed, "key_id": F.when(F.col("user_id").isNotNull(), settings.key_id),
