@@ -84,7 +84,8 @@ def earlier_numbering(context: JobContext) -> DataFrame:
 
 def refused_lines(judged: DataFrame) -> DataFrame:
     """The quarantined lines, without the lines themselves."""
-    return judged.where("disposition = 'quarantined'").withColumn("kind", F.lit("item")).select(*ITEM_QUARANTINE.column_names)
+    refused = judged.where("disposition = 'quarantined'").withColumns({"kind": F.lit("item"), "record": F.lit(1)})
+    return refused.select(*ITEM_QUARANTINE.column_names)
 
 
 def unaccounted(judged: DataFrame, counted: dict[str, int], items: int, refused: int) -> float:

@@ -5,7 +5,7 @@ from schemas.declare import Check, Column, Dataset, Metric
 UNUSED = "unknown_action"
 """Reason of an event that is sound but of no use here; it says nothing about the log's quality."""
 
-DISPOSITIONS = ("accepted", "merged", "duplicate", "bot", "quarantined", "too_late", "erased")
+DISPOSITIONS = ("accepted", "merged", "duplicate", "bot", "quarantined", "too_late", "unused", "erased")
 
 
 def _share(condition: str) -> str:
@@ -18,6 +18,7 @@ QUARANTINE = Dataset(
     columns=(
         Column("file", "string", False, "path below the raw root"),
         Column("line", "bigint", False, "1-based"),
+        Column("record", "int", False, "number of the record within its line, from 1"),
         Column("kind", "string", False, "query, event or unknown"),
         Column("reason", "string", False, "a code such as bad_timestamp"),
         Column("field", "string"),
@@ -25,22 +26,25 @@ QUARANTINE = Dataset(
         Column("sha256", "string", False, "digest of the raw line"),
         Column("excerpt", "string", True, "scrubbed, at most 200 characters"),
     ),
-    key=("file", "line"),
+    key=("file", "line", "record"),
 )
 
 LEDGER = Dataset(
     name="ledger",
-    doc="What became of the raw records: each is counted under exactly one disposition.",
+    doc="What became of the raw records: each is counted under exactly one disposition, that of the first record "
+    "made of it. Where a line gives several records (an order of three items), the further ones are `derived`.",
     columns=(
         Column("file", "string", False),
-        Column("kind", "string", False, "query, event, action (a line of the bulk format), header (of a CSV file) or unknown"),
+        Column("kind", "string", False, "query, event, action (a line of the bulk format), header (of a CSV file), other or unknown"),
         Column("disposition", "string", False, f"one of {DISPOSITIONS}"),
         Column("reason", "string", False, "rule that decided; '' for accepted"),
         Column("records", "bigint", False),
+        Column("derived", "bigint", False, "further records of raw ones; records + derived is what the outputs hold"),
     ),
     key=("file", "kind", "disposition", "reason"),
     metrics=(
         Metric("records", "coalesce(sum(records), 0)"),
+        Metric("derived", "coalesce(sum(derived), 0)"),
         Metric("quarantined_share", _share(f"disposition = 'quarantined' and reason <> '{UNUSED}'"), "unused actions left out"),
         Metric("unused_action_share", _share(f"reason = '{UNUSED}'"), "sound events of actions that no label needs"),
         Metric("bot_share", _share("disposition = 'bot'")),

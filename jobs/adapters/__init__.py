@@ -14,6 +14,11 @@ It only translates. A field that is there but has the wrong type or format is re
 `refuse`, never made null; required fields, ranges and times are judged afterwards, for all
 adapters alike (jobs/ingest/screen.py). `lines` has arrival_date, file, line, text, decoded;
 those columns are kept.
+
+One line gives at least one record. Where it gives several (an order of three items), `record` numbers
+them from 1: the ledger counts the line once, where record 1 ended, and the others apart as `derived`.
+An adapter whose format delivers whole days again sets REDELIVERS = True: a request that was published
+with the very same content on an earlier arrival day is then a duplicate, as events always are.
 """
 
 from __future__ import annotations
@@ -36,7 +41,8 @@ LINE_COLUMNS = ("arrival_date", "file", "line", "text", "decoded")
 REFUSAL = "struct<reason:string,field:string,value:string>"
 
 RECORD: dict[str, str] = {
-    "kind": "string",  # query, event, action (a bulk action line), header (of a CSV file) or unknown
+    "record": "int",  # number of the record within its line; 1 where the adapter does not say
+    "kind": "string",  # query, event, action (a bulk action line), header (of a CSV file), other (sound, but no label needs it) or unknown
     "refusal": REFUSAL,  # null where the record could be read
     "tolerated": "bigint",  # bit n: TOLERANCES[n] was needed
     "application": "string",
@@ -62,7 +68,7 @@ RECORD: dict[str, str] = {
     "price": "double",
     "order_id": "string",
 }
-"""What an adapter gives for every line: name -> Spark SQL type."""
+"""What an adapter gives for every record: name -> Spark SQL type."""
 
 
 def adapter(name: str) -> ModuleType:
@@ -98,7 +104,8 @@ def tolerated(rules: Sequence[str], used: dict[str, Column]) -> Column:
 
 def as_record(frame: DataFrame, columns: dict[str, Column]) -> DataFrame:
     """The lines with exactly the RECORD columns; those the adapter does not know are null."""
-    known = [columns.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in RECORD.items()]
+    numbered = {"record": F.lit(1), **columns}
+    known = [numbered.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in RECORD.items()]
     return frame.select(*LINE_COLUMNS, *known)
 
 

@@ -33,18 +33,18 @@ def natural_key() -> Column:
 
 def with_key(records: DataFrame) -> DataFrame:
     """Adds `key`: the event id, else the natural key; the query id. A record that is out already has one of its own."""
-    own = F.concat_ws(SEPARATOR, "file", "line")
+    own = F.concat_ws(SEPARATOR, "file", "line", "record")
     key = F.when(F.col("kind") == "event", F.coalesce("event_id", natural_key())).otherwise(F.col("query_id"))
     return records.withColumn("key", F.when(F.col("disposition").isNull(), key).otherwise(own))
 
 
 def rank_within_day(records: DataFrame) -> DataFrame:
-    """Marks all but the first record of a key and arrival day, in the order (ts, digest of the line, file, line).
+    """Marks all but the first record of a key and arrival day, in the order (ts, digest of the line, file, line, record).
 
     Later events of a key are duplicates. Later documents of a query id are merged into the first, except
     the same line once more, which is a duplicate. Adds `first_day`: the first arrival day of the key in this run.
     """
-    order = [F.asc_nulls_last(name) for name in ("ts", "digest", "file", "line")]
+    order = [F.asc_nulls_last(name) for name in ("ts", "digest", "file", "line", "record")]
     within_day = Window.partitionBy("kind", "key", "arrival_date").orderBy(*order)
     over_days = Window.partitionBy("kind", "key").orderBy("arrival_date", *order)
     ranked = records.withColumns({

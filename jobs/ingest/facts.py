@@ -44,7 +44,9 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     """The figures of the summary line, from the rows of the ledger."""
     totals: Counter[str] = Counter()
     for row in rows:
-        totals[row["disposition"]] += row["records"]
+        totals[row["disposition"]] += row["records"] + row["derived"]
     named = {"accepted": "accepted", "merged": "merged", "quarantined": "quarantined", "duplicates": "duplicate",
              "bots": "bot", "too late": "too_late"}
+    if totals["erased"]:
+        named["erased"] = "erased"
     return {name: f"{totals[disposition]:,}" for name, disposition in named.items()}

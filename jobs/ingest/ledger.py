@@ -20,18 +20,19 @@ COUNTED = ("arrival_date", "file", "kind", "disposition", "reason")
 def ledger_rows(parts: Iterable[DataFrame], rules: Sequence[str]) -> tuple[list[Row], dict[str, dict[str, int]]]:
     """The ledger as rows, and for each day how often each tolerance rule was used.
 
-    Every part has COUNTED and `tolerated` (bits of `rules`). The rows are as many as files times
+    Every part has COUNTED, `record` and `tolerated` (bits of `rules`). The rows are as many as files times
     reasons, so they fit the driver.
     """
-    rows: Counter[tuple[Any, ...]] = Counter()
+    rows: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     tolerances: dict[str, Counter[str]] = defaultdict(Counter)
     bits = [F.col("tolerated").bitwiseAND(F.lit(1 << n).cast("bigint")) for n in range(len(rules))]
     sums = [F.count_if(bit != 0).alias(name) for bit, name in zip(bits, rules)]
     for part in parts:
-        for row in part.groupBy(*COUNTED).agg(F.count(F.lit(1)).alias("records"), *sums).collect():
-            rows[tuple(row[c] for c in COUNTED)] += row["records"]
+        counts = [F.count_if(F.col("record") == 1).alias("records"), F.count_if(F.col("record") > 1).alias("derived")]
+        for row in part.groupBy(*COUNTED).agg(*counts, *sums).collect():
+            rows[tuple(row[c] for c in COUNTED)].update({name: row[name] for name in ("records", "derived")})
             tolerances[str(row["arrival_date"])].update({name: row[name] for name in rules if row[name]})
-    listed = [{**dict(zip(COUNTED, key)), "records": n} for key, n in sorted(rows.items())]
+    listed = [{**dict(zip(COUNTED, key)), **counted} for key, counted in sorted(rows.items())]
     return listed, {day: dict(sorted(used.items())) for day, used in tolerances.items()}
 
 
@@ -49,7 +50,7 @@ def conservation(
 
     `ledger` is read back from its committed files; `counted` maps a raw file to the lines that Spark's text
     source counts in it, `committed` a dataset to its committed rows by day. The metric adds up, over the files
-    of a day, |lines - ledger|, and |rows - ledger| of accepted queries, accepted events and quarantined records.
+    of a day, |lines - records|, and |rows - (records + derived)| of accepted queries, accepted events and quarantined records.
     """
     rows = [row.asDict() for row in ledger.collect()]
     off = unaccounted(rows, counted, committed)
@@ -67,7 +68,7 @@ def unaccounted(
     by_output: Counter[tuple[str, str]] = Counter()
     for row in rows:
         by_file[row["file"]] += row["records"]
-        by_output[_output(row), day_of_file(row["file"])] += row["records"]
+        by_output[_output(row), day_of_file(row["file"])] += row["records"] + row["derived"]
     off = dict.fromkeys(sorted(day for by_day in committed.values() for day in by_day), 0)
     for file in set(by_file) | set(counted):
         off[day_of_file(file)] += abs(by_file[file] - counted.get(file, 0))

@@ -24,7 +24,7 @@ def merge_documents(documents: DataFrame) -> DataFrame:
     """One row per (arrival_date, query_id): each field from the first document that has it.
 
     Documents are ordered by (ts, digest of the line); an empty text or hit list counts only where
-    no document has more. `file`, `line`, `sha256`, `excerpt` and `tolerated` are those of the first document, whose
+    no document has more. `file`, `line`, `record`, `sha256`, `excerpt` and `tolerated` are those of the first document, whose
     disposition the row decides: quarantined where no document has a time or a text.
     """
     fields = [_first(F.col(name)).alias(name) for name in FIELDS]
@@ -35,7 +35,7 @@ def merge_documents(documents: DataFrame) -> DataFrame:
         ).alias("query_text"),
         F.coalesce(_first(F.when(F.size("hit_ids") > 0, F.col("hit_ids"))), _first(F.col("hit_ids"))).alias("hit_ids"),
         F.count(F.lit(1)).cast("int").alias("sources"), F.max("agent").alias("agent"),
-        _first(F.struct("file", "line", "sha256", "excerpt", "tolerated")).alias("origin"),
+        _first(F.struct("file", "line", "record", "sha256", "excerpt", "tolerated")).alias("origin"),
     )
     missing = F.when(F.col("ts").isNull(), "ts").when(F.col("query_text").isNull(), "query_text")
     reason = F.when(F.col("ts").isNull(), "missing_timestamp").when(F.col("query_text").isNull(), "missing_query_text")

@@ -23,17 +23,18 @@ LARGEST = 2**31 - 1
 
 
 def screen(records: DataFrame, settings: IngestSettings) -> DataFrame:
-    """Adds `disposition` (merged for bulk action and header lines, quarantined, too_late or null) and `reason`, `field`, `value`."""
+    """Adds `disposition` (merged for bulk action and header lines, unused, quarantined, too_late or null), `reason`, `field`, `value`."""
     refusal = F.coalesce(F.col("refusal"), *_refusals(settings))
     late = F.datediff("arrival_date", utc_date(F.col("ts"))) > settings.late_days
-    judged = records.withColumn("refusal", F.when(~F.col("kind").isin("action", "header"), refusal))
+    judged = records.withColumn("refusal", F.when(~F.col("kind").isin("action", "header", "other"), refusal))
     disposition = (
         F.when(F.col("refusal").isNotNull(), "quarantined")
-        .when(F.col("kind").isin("action", "header"), "merged").when(late, "too_late")
+        .when(F.col("kind").isin("action", "header"), "merged").when(F.col("kind") == "other", "unused").when(late, "too_late")
     )
     reason = (
         F.when(F.col("refusal").isNotNull(), F.col("refusal.reason"))
         .when(F.col("kind") == "action", "bulk_action").when(F.col("kind") == "header", "header_line")
+        .when(F.col("kind") == "other", "no_label_needs_it")
         .when(late, "late_days")
     )
     return judged.withColumns({

@@ -25,7 +25,7 @@ LONGEST_TEXT = 1_000  # characters of a query that are kept
 LONGEST_VALUE, LONGEST_EXCERPT = 80, 200
 
 STAGED = (
-    "arrival_date", "file", "line", "kind", "disposition", "reason", "field", "value", "sha256", "excerpt", "digest",
+    "arrival_date", "file", "line", "record", "kind", "disposition", "reason", "field", "value", "sha256", "excerpt", "digest",
     "tolerated", "application", "ordinal", "agent", "identity", "key", "first_day",
     "ts", "query_id", "session_id", "client_id", "user_key", "key_id",
     "query_text", "locale", "page", "page_size", "filters", "sort", "hit_ids",

@@ -77,9 +77,9 @@ def judge_lines(parsed: DataFrame) -> DataFrame:
 
 
 def ledger(judged: DataFrame) -> DataFrame:
-    """Records per file, disposition and reason."""
+    """Records per file, disposition and reason; no line gives more than one."""
     counted = judged.groupBy("file", "disposition", "reason").agg(F.count("*").alias("records"))
-    return counted.withColumn("kind", F.lit("item"))
+    return counted.withColumns({"kind": F.lit("item"), "derived": F.lit(0).cast("bigint")})
 
 
 def _text(raw: Column) -> Column:

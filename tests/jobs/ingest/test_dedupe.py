@@ -119,7 +119,7 @@ def test_records_that_are_out_already_never_push_others_out(spark: SparkSession,
     rows = [("2026-01-01", "f", n, kind, d, "e1", "q1", n) for n, d in ((1, "quarantined"), (2, None), (3, "too_late"), (4, None))]
     frame = spark.createDataFrame(
         rows, "arrival_date string, file string, line bigint, kind string, disposition string, event_id string, query_id string, digest bigint"
-    ).selectExpr("*", "cast(null as timestamp) ts", "cast(null as string) reason", "'c' client_id", "'s' session_id",
+    ).selectExpr("*", "cast(null as timestamp) ts", "cast(null as string) reason", "1 record", "'c' client_id", "'s' session_id",
                  "'u' user_key", "'click' action", "'p' object_id")
     found = {r["line"]: r["disposition"] for r in rank_within_day(with_key(frame)).collect()}
     assert found == {1: "quarantined", 2: None, 3: "too_late", 4: "duplicate" if kind == "event" else "merged"}

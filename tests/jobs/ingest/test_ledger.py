@@ -11,8 +11,8 @@ from schemas.quarantine import DISPOSITIONS
 FILE, DAY = "dt=2026-01-01/queries.json", "2026-01-01"
 
 
-def row(kind: str, disposition: str, records: int, file: str = FILE) -> Row:
-    return {"file": file, "kind": kind, "disposition": disposition, "reason": "", "records": records}
+def row(kind: str, disposition: str, records: int, file: str = FILE, derived: int = 0) -> Row:
+    return {"file": file, "kind": kind, "disposition": disposition, "reason": "", "records": records, "derived": derived}
 
 
 def committed(requests: int, events: int, quarantine: int) -> dict[str, dict[str, int]]:
@@ -37,6 +37,13 @@ def test_a_lost_line_a_lost_row_and_a_foreign_row_are_each_counted() -> None:
 def test_a_file_without_any_ledger_row_and_a_day_without_any_file_are_seen() -> None:
     assert unaccounted([], {FILE: 3}, committed(0, 0, 0)) == {DAY: 3}
     assert unaccounted([], {}, committed(0, 0, 0)) == {DAY: 0}
+
+
+def test_a_line_that_gave_several_records_is_counted_once_and_its_rows_all() -> None:
+    order = [row("event", "accepted", 1, derived=2), row("event", "quarantined", 0, derived=1), row("query", "merged", 3)]
+    assert unaccounted(order, {FILE: 4}, committed(0, 3, 1)) == {DAY: 0}
+    assert unaccounted(order, {FILE: 7}, committed(0, 3, 1)) == {DAY: 3}
+    assert unaccounted(order, {FILE: 4}, committed(0, 1, 1)) == {DAY: 2}
 
 
 @given(counts=st.lists(st.integers(0, 9), min_size=len(DISPOSITIONS), max_size=len(DISPOSITIONS)),

@@ -242,7 +242,8 @@ def ledger_job(spark: SparkSession, rows: list[tuple[str, str | None, str]]) -> 
     def run(context: JobContext) -> None:
         frame = spark.createDataFrame(rows, "file string, disposition string, day string").select(
             "file", F.lit("query").alias("kind"), "disposition", F.lit("").alias("reason"),
-            F.lit(5).cast("bigint").alias("records"), F.to_date("day").alias("arrived"),
+            F.lit(5).cast("bigint").alias("records"), F.lit(0).cast("bigint").alias("derived"),
+            F.to_date("day").alias("arrived"),
         )
         days = ["2026-01-07", DT]
         conserved = {day: ({}, {"unaccounted_records": 0.0}) for day in days}

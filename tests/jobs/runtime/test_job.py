@@ -63,10 +63,10 @@ def test_the_content_hash_does_not_depend_on_partitions_but_on_every_row(spark: 
 
 
 def test_a_value_that_moves_to_another_column_changes_the_content_hash(spark: SparkSession, config: Config) -> None:
-    columns = "file string, line bigint, kind string, reason string, field string, value string, sha256 string, excerpt string"
+    columns = "file string, line bigint, record int, kind string, reason string, field string, value string, sha256 string, excerpt string"
     hashes = set()
     for field, value in (("x", None), (None, "x")):
-        row = spark.createDataFrame([("f", 1, "event", "r", field, value, "s", None)], columns)
+        row = spark.createDataFrame([("f", 1, 1, "event", "r", field, value, "s", None)], columns)
         job = Job("w", (), ("quarantine",), lambda c, row=row: c.write("quarantine", row) and None)
         hashes.add(run_job(job, config, DAY, lambda: spark).outputs["quarantine", "2026-01-08"].content_hash)
     assert len(hashes) == 2
