@@ -35,7 +35,7 @@ LEDGER = Dataset(
     "made of it. Where a line gives several records (an order of three items), the further ones are `derived`.",
     columns=(
         Column("file", "string", False),
-        Column("kind", "string", False, "query, event, action (a line of the bulk format), header (of a CSV file), other or unknown"),
+        Column("kind", "string", False, "query, event, action (of the bulk format), header (of a CSV file), other or unknown"),
         Column("disposition", "string", False, f"one of {DISPOSITIONS}"),
         Column("reason", "string", False, "rule that decided; '' for accepted"),
         Column("records", "bigint", False),

@@ -42,7 +42,8 @@ REFUSAL = "struct<reason:string,field:string,value:string>"
 
 RECORD: dict[str, str] = {
     "record": "int",  # number of the record within its line; 1 where the adapter does not say
-    "kind": "string",  # query, event, action (a bulk action line), header (of a CSV file), other (sound, but no label needs it) or unknown
+    # query, event, action (a bulk action line), header (of a CSV file), other (sound, but no label needs it) or unknown
+    "kind": "string",
     "refusal": REFUSAL,  # null where the record could be read
     "tolerated": "bigint",  # bit n: TOLERANCES[n] was needed
     "application": "string",

@@ -23,7 +23,10 @@ LARGEST = 2**31 - 1
 
 
 def screen(records: DataFrame, settings: IngestSettings) -> DataFrame:
-    """Adds `disposition` (merged for bulk action and header lines, unused, quarantined, too_late or null), `reason`, `field`, `value`."""
+    """Adds `disposition` (merged for bulk action and header lines, unused, quarantined, too_late or null) and why.
+
+    That is `reason`, and for the refused the `field` and its `value`.
+    """
     refusal = F.coalesce(F.col("refusal"), *_refusals(settings))
     late = F.datediff("arrival_date", utc_date(F.col("ts"))) > settings.late_days
     judged = records.withColumn("refusal", F.when(~F.col("kind").isin("action", "header", "other"), refusal))
