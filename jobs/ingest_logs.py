@@ -25,9 +25,10 @@ from jobs.ingest.judge import accepted, decided, documents, firsts, judge_events
 from jobs.ingest.ledger import conservation, ledger_frame, ledger_rows
 from jobs.ingest.lines import count_lines, read_lines
 from jobs.ingest.merge import merge_documents
-from jobs.ingest.privacy import hide_keys, load_user_key
+from jobs.ingest.privacy import hide_keys, load_user_keys
 from jobs.ingest.scratch import files_named_in_errors, keep, scratch_folder
 from jobs.ingest.staging import stage
+from jobs.ingest.suppression import read_suppressions
 from jobs.ingest.text import with_normal_text
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.main import main
@@ -43,7 +44,7 @@ OUTPUTS = ("requests", "events", "quarantine", "ledger")
 def run(context: JobContext) -> None:
     """Finds the deliveries, stages their records once, and decides on each."""
     settings = context.config.ingest
-    user_key = load_user_key(settings.user_key_file, context.warehouse)
+    keys = load_user_keys(settings, context.warehouse)
     raw_root = Path(context.config.paths.raw).absolute()
     found = find_deliveries(raw_root, context.dt, unpublished_days(context), layouts_of(settings), context.allow_empty)
     files = [file for delivery in found for file in delivery.files]
@@ -55,7 +56,9 @@ def run(context: JobContext) -> None:
         counted = count_lines(context.spark, files)
         check_rows(found, counted)
         context.rows_in += sum(counted.values())
-        records = keep(stage(read_lines(context.spark, files), settings, user_key), scratch / "records", ["kind"])
+        refused = read_suppressions(context, keys)
+        staged = stage(read_lines(context.spark, files), settings, keys[settings.key_id], refused)
+        records = keep(staged, scratch / "records", ["kind"])
         publish(context, found, counted, records, scratch)
 
 
@@ -123,7 +126,7 @@ def write_ledger(
 
 
 JOB = Job(
-    "ingest_logs", reads=("events",), writes=OUTPUTS, run=run,
+    "ingest_logs", reads=("events", "suppressions"), writes=OUTPUTS, run=run,
     doc="Raw logs of an arrival day -> requests, events, quarantine and the ledger of every record.",
 )
 

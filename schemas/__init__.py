@@ -1,6 +1,7 @@
 """Every dataset of mmse, declared once: columns, types, keys, metrics and checks."""
 
 from schemas.declare import Check, Column, Dataset, Metric
+from schemas.erasures import ERASURES, SUPPRESSIONS
 from schemas.evaluation import EVALUATION, RELEASE
 from schemas.events import EVENTS
 from schemas.impressions import ATTRIBUTIONS, IMPRESSIONS
@@ -18,7 +19,7 @@ DATASETS: dict[str, Dataset] = {
         REQUESTS, EVENTS, QUARANTINE, LEDGER, ITEMS, NUMBERING, ITEM_QUARANTINE, ITEM_LEDGER,
         IMPRESSIONS, ATTRIBUTIONS, VOCABULARY,
         TUPLES, ITEM_STREAM, MODEL, EMBEDDINGS, INDEX, EVALUATION, RELEASE,
-        TRUTH_REQUESTS, TRUTH_UTILITY, TRUTH_EXAMINATION, TRUTH_FAULTS,
+        TRUTH_REQUESTS, TRUTH_UTILITY, TRUTH_EXAMINATION, TRUTH_FAULTS, SUPPRESSIONS, ERASURES,
     )
 }
 

@@ -58,7 +58,10 @@ NUMBERING = Dataset(
     ),
 )
 
-ITEM_QUARANTINE = replace(QUARANTINE, name="item_quarantine", doc="One refused catalogue line; columns as in quarantine.")
+ITEM_QUARANTINE = replace(
+    QUARANTINE, name="item_quarantine", doc="One refused catalogue line; columns as in quarantine, without people.",
+    columns=tuple(c for c in QUARANTINE.columns if c.name not in ("query_id", "session_id", "client_id", "user_key")),
+)
 
 ITEM_LEDGER = replace(
     LEDGER, name="item_ledger", doc="What became of the catalogue's lines; columns as in ledger.",

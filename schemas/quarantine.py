@@ -7,6 +7,9 @@ UNUSED = "unknown_action"
 
 DISPOSITIONS = ("accepted", "merged", "duplicate", "bot", "quarantined", "too_late", "unused", "erased")
 
+FORGOTTEN = "forgotten"
+"""Reason of records that were erased, or were refused because their person is to be forgotten."""
+
 
 def _share(condition: str) -> str:
     return f"coalesce(sum(case when {condition} then records end), 0) / sum(records)"
@@ -25,6 +28,10 @@ QUARANTINE = Dataset(
         Column("value", "string", True, "scrubbed, at most 80 characters"),
         Column("sha256", "string", False, "digest of the raw line"),
         Column("excerpt", "string", True, "scrubbed, at most 200 characters"),
+        Column("query_id", "string", True, "as far as the record could be read; with the next three it can be erased"),
+        Column("session_id", "string"),
+        Column("client_id", "string"),
+        Column("user_key", "string", True, "HMAC-SHA256 of the user id, hex"),
     ),
     key=("file", "line", "record"),
 )
@@ -38,7 +45,7 @@ LEDGER = Dataset(
         Column("kind", "string", False, "query, event, action (of the bulk format), header (of a CSV file), other or unknown"),
         Column("disposition", "string", False, f"one of {DISPOSITIONS}"),
         Column("reason", "string", False, "rule that decided; '' for accepted"),
-        Column("records", "bigint", False),
+        Column("records", "bigint", False, "below 0 where `mmse forget` took records out of a disposition"),
         Column("derived", "bigint", False, "further records of raw ones; records + derived is what the outputs hold"),
     ),
     key=("file", "kind", "disposition", "reason"),

@@ -22,6 +22,8 @@ from jobs.runtime.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
+    from jobs.runtime.sections import IngestSettings
+
 BLOCK = 64  # bytes of one SHA-256 block
 LEAST_BYTES = 16
 PAD_PATTERN = "[0-9a-fA-F]{128}"
@@ -56,21 +58,29 @@ def ensure_user_key(path: str | Path) -> Path:
     return target
 
 
-def load_user_key(path: str | Path, warehouse: str | Path) -> bytes:
+def load_user_key(path: str | Path, warehouse: str | Path, setting: str = "ingest.user_key_file") -> bytes:
     """The key. Raises ConfigError where it is missing, malformed, or lies beside the data; never says what it holds."""
     file = Path(path).absolute()
     if file.is_relative_to(Path(warehouse).absolute()):
-        raise ConfigError(f"ingest.user_key_file = {str(path)!r}: lies in the warehouse; expected a place outside the data")
+        raise ConfigError(f"{setting} = {str(path)!r}: lies in the warehouse; expected a place outside the data")
     try:
         text = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"ingest.user_key_file = {str(path)!r}: cannot be read; expected a file with 32 bytes as hex") from None
+        raise ConfigError(f"{setting} = {str(path)!r}: cannot be read; expected a file with 32 bytes as hex") from None
     if not re.fullmatch(rf"(?:[0-9a-fA-F]{{2}}){{{LEAST_BYTES},}}", text):
         raise ConfigError(
-            f"ingest.user_key_file = {str(path)!r}: holds {len(text)} characters that are no key; "
+            f"{setting} = {str(path)!r}: holds {len(text)} characters that are no key; "
             f"expected at least {LEAST_BYTES} bytes as hex"
         )
     return bytes.fromhex(text)
+
+
+def load_user_keys(settings: IngestSettings, warehouse: str | Path) -> dict[str, bytes]:
+    """Every configured key by its key_id, the current one first. Raises ConfigError where one is missing or malformed."""
+    keys = {settings.key_id: load_user_key(settings.user_key_file, warehouse)}
+    for key_id, path in settings.retired_keys.items():
+        keys[key_id] = load_user_key(path, warehouse, f"ingest.retired_keys.{key_id}")
+    return keys
 
 
 def hide_keys(spark: SparkSession) -> None:

@@ -15,10 +15,12 @@ from jobs.ingest.bots import admits_bot, plain_agent
 from jobs.ingest.dedupe import identity, rank_within_day, with_key
 from jobs.ingest.privacy import excerpt, hmac_sha256, scrub
 from jobs.ingest.screen import screen
+from jobs.ingest.suppression import mark_forgotten
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from jobs.ingest.suppression import Suppressions
     from jobs.runtime.sections import IngestSettings
 
 LONGEST_TEXT = 1_000  # characters of a query that are kept
@@ -33,10 +35,13 @@ STAGED = (
 )
 
 
-def stage(lines: DataFrame, settings: IngestSettings, user_key: bytes) -> DataFrame:
+def stage(
+    lines: DataFrame, settings: IngestSettings, user_key: bytes, suppressions: Suppressions | None = None
+) -> DataFrame:
     """Lines -> staged records: parsed, screened, hashed and scrubbed, ranked within their key and arrival day."""
     screened = screen(adapter(settings.adapter).to_records(lines, settings), settings)
-    return rank_within_day(with_key(_without_people(screened, settings, user_key))).select(*STAGED)
+    hashed = _without_people(mark_forgotten(screened, suppressions), settings, user_key)
+    return rank_within_day(with_key(hashed)).select(*STAGED)
 
 
 def _without_people(records: DataFrame, settings: IngestSettings, user_key: bytes) -> DataFrame:

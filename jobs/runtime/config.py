@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from jobs.market.config import MarketSettings
 from jobs.runtime.errors import ConfigError
@@ -21,7 +21,9 @@ from jobs.runtime.sections import (
     ItemSettings,
     LabelSettings,
     PathSettings,
+    PrivacySettings,
     ReleaseSettings,
+    RetentionSettings,
     SnapshotSettings,
     SparkSettings,
     StreamSettings,
@@ -68,8 +70,27 @@ class Config(Settings):
     release: ReleaseSettings = ReleaseSettings()
     audit: AuditSettings = AuditSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    retention: RetentionSettings = RetentionSettings()
 
     _stages = field_validator("stages")(check_stages)
+
+    @model_validator(mode="after")
+    def _kept_long_enough(self) -> Config:
+        """Retention covers what jobs read back; two keys at most meet in what is retained."""
+        labelled = self.labels.window_days + self.labels.order_window_days
+        needed = max(self.train.window_days, labelled, self.ingest.catch_up_days + self.ingest.late_days + 2)
+        kept, rotation = self.retention.people_days, self.ingest.key_rotation_days
+        if kept < needed:
+            raise ValueError(f"retention.people_days = {kept}: expected at least {needed}, the days that jobs read back")
+        if rotation <= self.train.window_days + kept:
+            raise ValueError(
+                f"ingest.key_rotation_days = {rotation}: expected more than train.window_days + retention.people_days = "
+                f"{self.train.window_days} + {kept}, so that a person has at most two keys in what is retained"
+            )
+        if self.ingest.key_id in self.ingest.retired_keys:
+            raise ValueError(f"ingest.retired_keys: names {self.ingest.key_id!r}, which is ingest.key_id; expected earlier keys")
+        return self
 
     def hash(self) -> str:
         """SHA-256 of the resolved configuration, paths and Spark settings left out.
@@ -132,6 +153,8 @@ def _first_problem(path: str, error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         text = f"{path}: unknown key {key!r} (value {first['input']!r}); expected one of {_known_keys(first['loc'])}"
+    elif not key:  # of several keys together: the message names them
+        text = f"{path}: {first['msg'].removeprefix('Value error, ')}"
     else:
         text = f"{path}: {key} = {first['input']!r}; {first['msg']}"
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"

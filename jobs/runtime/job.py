@@ -18,7 +18,8 @@ from uuid import uuid4
 
 from jobs.runtime import store
 from jobs.runtime.config import Config
-from jobs.runtime.errors import InputError
+from jobs.runtime.errors import Fenced, InputError
+from jobs.runtime.manifest import NAME as MANIFEST
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.profile import Profile
 from jobs.runtime.session import start_session
@@ -112,6 +113,15 @@ class JobContext:
             self.inputs[dataset, day] = run
             self.rows_in += Manifest.read(self.folder(dataset, day)).rows
         return Manifest.read(self.folder(dataset, day))
+
+    def watch(self, dataset: str, dt: str) -> bool:
+        """Like `has`, but an absence counts as an input too: whoever publishes it meanwhile fences this run."""
+        there = self.has(dataset, dt)
+        if there:
+            self.manifest(dataset, dt)
+        else:
+            self.inputs[dataset, dt] = ""
+        return there
 
     def folder(self, dataset: str, dt: str | None = None) -> Path:
         """The folder of the published run."""
@@ -230,6 +240,14 @@ class JobContext:
             raise PermissionError(f"{self.job.name} may not {verb} {dataset}; it declares {allowed}")
 
 
+def check_outputs_stand(context: JobContext) -> None:
+    """Raises Fenced where a run that is about to be committed was removed: `mmse forget` found people in it."""
+    for dataset, dt in context.outputs:
+        folder = store.run_folder(context.warehouse, dataset, dt, context.run_id)
+        if not (folder / MANIFEST).is_file():
+            raise Fenced(f"{folder}: removed by `mmse forget` while this run was under way; run again")
+
+
 def new_run_id() -> str:
     """A name for one attempt: UTC time and six random hex digits, so that no two attempts share a folder."""
     return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
@@ -257,6 +275,7 @@ def run_job(
         audit_outputs(context)
         outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
         if outputs:
+            check_outputs_stand(context)
             context.committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs)
     except Exception as error:
         record_failure(context, error)

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.runtime.errors import InputError
+from jobs.runtime.errors import Fenced, InputError
 
 NAME = "_MANIFEST.json"
+ERASED = "_ERASED.json"
+"""All that is left of a run that `mmse forget` has rewritten under another name."""
 FORMAT = 1
 
 
@@ -54,11 +56,18 @@ class Manifest:
 
     @staticmethod
     def read(folder: Path) -> Manifest:
-        """Reads the manifest of a run. Raises InputError where it is missing, damaged or of another format."""
+        """Reads the manifest of a run.
+
+        Raises InputError where it is missing, damaged or of another format, Fenced where people were erased
+        from the run since the reader's entry was pinned.
+        """
         path = folder / NAME
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
+            if (folder / ERASED).is_file():
+                raise Fenced(f"{folder}: `mmse forget` has erased people from it and published it under another run; "
+                             "run again on the newest entry") from None
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         except ValueError:
             raise InputError(f"{path}: not JSON") from None

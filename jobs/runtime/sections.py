@@ -66,6 +66,12 @@ class IngestSettings(Settings):
     )
     user_key_file: str = Field("build/demo/secrets/user_key", description="file with the HMAC key, outside the data")
     key_id: str = Field("k1", min_length=1, max_length=64, description="name of that key, stored beside every hash")
+    retired_keys: dict[str, str] = Field(
+        default_factory=dict, description="key_id -> file of earlier keys, for as long as people hashed with them are to be found"
+    )
+    key_rotation_days: int = Field(
+        180, ge=1, description="a key is used this long at least: more than train.window_days + retention.people_days"
+    )
     bots: BotSettings = BotSettings()
 
     @field_validator("time_zone")
@@ -209,3 +215,22 @@ class SnapshotSettings(Settings):
 
     keep_entries: int = Field(10, ge=1, description="log entries whose runs gc keeps")
     grace_hours: float = Field(24.0, ge=0, description="younger runs are never collected")
+
+
+class PrivacySettings(Settings):
+    """What people may read."""
+
+    k: int = Field(10, ge=1, description="query text is shown where at least so many different people searched for it")
+    shown_queries: int = Field(20, ge=0, le=1_000, description="most frequent queries on the report page; 0 shows none")
+
+
+class RetentionSettings(Settings):
+    """How long what may hold people is kept; `mmse gc` removes what is older."""
+
+    raw_days: int | None = Field(
+        None, ge=1, description="raw arrival days last written longer ago are removed; null: they are the producer's and stay"
+    )
+    scratch_hours: float = Field(24.0, gt=0, description="staging and scratch that no run has written to for so long")
+    people_days: int = Field(
+        60, ge=1, description="requests, events and quarantine of arrival days so far before the newest one leave the log"
+    )

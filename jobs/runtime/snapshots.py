@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Entry:
     committed_at: str
     snapshots: Mapping[Key, str] = field(default_factory=dict)
     changes: Mapping[Key, str] = field(default_factory=dict)
+    replaced: Mapping[Key, Mapping[str, str]] = field(default_factory=dict)
+    """(dataset, dt) -> run that was rewritten -> run that holds what is left of it; older entries are read through it."""
 
     def run(self, dataset: str, dt: str) -> str | None:
         """The published run of that dataset and day, or None."""
@@ -44,7 +46,7 @@ class Entry:
         """The entry as its file holds it."""
         return {
             "number": self.number, "run_id": self.run_id, "job": self.job, "committed_at": self.committed_at,
-            "changes": _nest(self.changes), "snapshots": _nest(self.snapshots),
+            "changes": _nest(self.changes), "snapshots": _nest(self.snapshots), "replaced": _nest(self.replaced),
         }
 
     @staticmethod
@@ -53,7 +55,13 @@ class Entry:
         return Entry(
             number=body["number"], run_id=body["run_id"], job=body["job"], committed_at=body["committed_at"],
             snapshots=_flatten(body["snapshots"]), changes=_flatten(body["changes"]),
+            replaced=_flatten(body.get("replaced", {})),
         )
+
+    def through(self, replaced: Mapping[Key, Mapping[str, str]]) -> Entry:
+        """This entry with every rewritten run named by what is left of it."""
+        found = {key: replaced.get(key, {}).get(run, run) for key, run in self.snapshots.items()}
+        return replace(self, snapshots=found)
 
 
 EMPTY = Entry(number=0, run_id="", job="", committed_at="")
@@ -80,7 +88,14 @@ class SnapshotLog:
         return self.entry(numbers[-1]) if numbers else EMPTY
 
     def entry(self, number: int) -> Entry:
-        """The entry of that number. Raises InputError where it is missing or unreadable."""
+        """The entry of that number, with runs that were rewritten since by the names of what is left of them.
+
+        Raises InputError where it is missing or unreadable.
+        """
+        found, newest = self._read(number), max(self.numbers(), default=0)
+        return found if newest <= number else found.through(self._read(newest).replaced)
+
+    def _read(self, number: int) -> Entry:
         if number == 0:
             return EMPTY
         path = self.folder / f"{number:06d}.json"
@@ -92,23 +107,47 @@ class SnapshotLog:
             raise InputError(f"{path}: not an entry of the snapshot log ({error})") from None
 
     def commit(
-        self, base: Entry, job: str, run_id: str, outputs: Mapping[Key, str], inputs: Mapping[Key, str]
+        self, base: Entry, job: str, run_id: str, outputs: Mapping[Key, str], inputs: Mapping[Key, str],
+        retired: Iterable[Key] = (),
     ) -> Entry:
-        """Publishes `outputs` in one entry on top of the newest one.
+        """Publishes `outputs` in one entry on top of the newest one, which no longer names `retired`.
 
-        Raises Fenced where a rival replaced one of `inputs`, or an output that stood in
-        `base`, since this run began; otherwise retries until it gets a number.
+        An input that was not published when it was looked for has the run "". Raises Fenced where a rival
+        replaced one of `inputs`, or an output that stood in `base`, since this run began; otherwise
+        retries until it gets a number.
         """
+        gone = set(retired)
         while True:
             head = self.head()
             check_not_fenced(base, head, inputs, outputs)
-            entry = Entry(
-                number=head.number + 1, run_id=run_id, job=job,
-                committed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                snapshots={**head.snapshots, **outputs}, changes=dict(outputs),
-            )
+            kept = {key: run for key, run in head.snapshots.items() if key not in gone}
+            entry = self._next(head, job, run_id, {**kept, **outputs}, outputs, head.replaced)
             if self._create(entry):
                 return entry
+
+    def rewrite(
+        self, head: Entry, job: str, run_id: str, outputs: Mapping[Key, str], rewritten: Mapping[Key, Mapping[str, str]]
+    ) -> Entry | None:
+        """Publishes `outputs`, and everywhere in place of each rewritten run what is left of it: in older entries too.
+
+        None where a rival has committed since `head`: what it published was not looked at.
+        """
+        replaced = chained(head.replaced, rewritten)
+        named = {**head.through(rewritten).snapshots, **outputs}
+        changes = {key: run for key, run in named.items() if head.snapshots.get(key) != run}
+        entry = self._next(head, job, run_id, named, changes, replaced)
+        return entry if self._create(entry) else None
+
+    @staticmethod
+    def _next(
+        head: Entry, job: str, run_id: str, snapshots: Mapping[Key, str], changes: Mapping[Key, str],
+        replaced: Mapping[Key, Mapping[str, str]],
+    ) -> Entry:
+        return Entry(
+            number=head.number + 1, run_id=run_id, job=job,
+            committed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            snapshots=snapshots, changes=dict(changes), replaced=replaced,
+        )
 
     def _create(self, entry: Entry) -> bool:
         """Creates the entry's file if absent; False where a rival was first."""
@@ -132,12 +171,24 @@ class SnapshotLog:
 def check_not_fenced(base: Entry, head: Entry, inputs: Mapping[Key, str], outputs: Mapping[Key, str]) -> None:
     """Raises Fenced where the head disagrees with what this run read or is about to replace."""
     for (dataset, dt), run in inputs.items():
-        if head.run(dataset, dt) != run:
-            raise Fenced(f"{dataset} dt={dt}: read as run {run}, now {head.run(dataset, dt)} (entry {head.number})")
+        now = head.run(dataset, dt)
+        if (now or "") != run:
+            raise Fenced(f"{dataset} dt={dt}: read as run {run or None}, now {now} (entry {head.number})")
     for dataset, dt in outputs:
         before, now = base.run(dataset, dt), head.run(dataset, dt)
         if before != now:
             raise Fenced(f"{dataset} dt={dt}: was run {before} when this run began, now {now} (entry {head.number})")
+
+
+def chained(
+    before: Mapping[Key, Mapping[str, str]], rewritten: Mapping[Key, Mapping[str, str]]
+) -> dict[Key, dict[str, str]]:
+    """Both maps in one: what had become a run that is rewritten now is what is left of that run."""
+    found: dict[Key, dict[str, str]] = {}
+    for key in {**before, **rewritten}:
+        now = dict(rewritten.get(key, {}))
+        found[key] = {**{old: now.get(run, run) for old, run in before.get(key, {}).items()}, **now}
+    return found
 
 
 def sync_folder(folder: Path) -> None:
@@ -149,12 +200,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _nest(flat: Mapping[Key, str]) -> dict[str, dict[str, str]]:
-    nested: dict[str, dict[str, str]] = {}
+def _nest(flat: Mapping[Key, Any]) -> dict[str, dict[str, Any]]:
+    nested: dict[str, dict[str, Any]] = {}
     for (dataset, dt), run in sorted(flat.items()):
         nested.setdefault(dataset, {})[dt] = run
     return nested
 
 
-def _flatten(nested: Mapping[str, Mapping[str, str]]) -> dict[Key, str]:
+def _flatten(nested: Mapping[str, Mapping[str, Any]]) -> dict[Key, Any]:
     return {(dataset, dt): run for dataset, days in nested.items() for dt, run in days.items()}

@@ -67,8 +67,8 @@ def test_a_value_that_moves_to_another_column_changes_the_content_hash(spark: Sp
     hashes = set()
     for field, value in (("x", None), (None, "x")):
         row = spark.createDataFrame([("f", 1, 1, "event", "r", field, value, "s", None)], columns)
-        job = Job("w", (), ("quarantine",), lambda c, row=row: c.write("quarantine", row) and None)
-        hashes.add(run_job(job, config, DAY, lambda: spark).outputs["quarantine", "2026-01-08"].content_hash)
+        job = Job("w", (), ("item_quarantine",), lambda c, row=row: c.write("item_quarantine", row) and None)
+        hashes.add(run_job(job, config, DAY, lambda: spark).outputs["item_quarantine", "2026-01-08"].content_hash)
     assert len(hashes) == 2
 
 
