@@ -7,39 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ingest.privacy import ensure_user_key
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, run_span, span
 from jobs.runtime.config import load_config
-from jobs.runtime.manifest import Manifest
 from jobs.runtime.snapshots import SnapshotLog
-from jobs.runtime.store import run_folder
+from tests.cluster.chain import DAY, content_hashes, overrides
 from tests.cluster.standalone import standalone_cluster
-from tests.small_market import SMALL_MARKET
 
-DAY = "2026-01-08"
 EQUAL = ("requests", "events", "items", "impressions", "attributions", "vocabulary", "tuples", "item_stream")
-
-
-def content_hashes(warehouse: Path) -> dict[tuple[str, str], str]:
-    """Content hash of every published (dataset, day)."""
-    head = SnapshotLog(warehouse).head()
-    return {key: Manifest.read(run_folder(warehouse, *key, run)).content_hash for key, run in head.snapshots.items()}
-
-
-def overrides(folder: Path, warehouse: str) -> list[str]:
-    return [
-        *SMALL_MARKET, f"paths.raw={folder / 'raw'}", f"paths.reports={folder / warehouse}-reports",
-        f"paths.warehouse={folder / warehouse}", f"ingest.user_key_file={folder / 'key'}",
-    ]
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the small market's feed, and a warehouse that the eleven jobs filled in one local process."""
-    folder = tmp_path_factory.mktemp("market")
-    ensure_user_key(folder / "key")
-    run_span(JOB_NAMES, load_config("conf/demo.yaml", overrides(folder, "local")), date.fromisoformat(DAY))
-    return folder
 
 
 @pytest.mark.slow
