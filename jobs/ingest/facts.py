@@ -49,6 +49,4 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
              "bots": "bot", "too late": "too_late"}
     if totals["erased"]:
         named["erased"] = "erased"
-    if totals["erased"]:
-        named["erased"] = "erased"
     return {name: f"{totals[disposition]:,}" for name, disposition in named.items()}

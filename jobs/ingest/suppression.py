@@ -64,7 +64,7 @@ def mark_forgotten(records: DataFrame, suppressions: Suppressions | None) -> Dat
     nobody = F.coalesce("user_id", "client_id", "session_id").isNull()
     together = Window.partitionBy(F.coalesce("query_id", F.concat_ws("\u0001", "file", "line")))
     forgotten = F.col("_own") | (nobody & F.max("_own").over(together))
-    marked = known.withColumn("_own", own).withColumn("_forgotten", forgotten & (F.col("kind") != "action"))
+    marked = known.withColumn("_own", own).withColumn("_forgotten", forgotten & F.col("kind").isin("query", "event"))
     nothing = {name: F.when(~F.col("_forgotten"), F.col(name)) for name in ("field", "value", "query_text")}
     return marked.withColumns({
         "disposition": F.when(F.col("_forgotten"), "erased").otherwise(F.col("disposition")),
