@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from jobs.runtime.checks import refuse_unknown
+from jobs.runtime.ga4_sections import Ga4Settings
 from mmse_model.config import Settings
 from schemas.events import ACTIONS
 
@@ -51,7 +52,7 @@ class BotSettings(Settings):
 class IngestSettings(Settings):
     """Raw logs to canonical requests and events."""
 
-    adapter: Literal["ubi"] = "ubi"
+    adapter: Literal["ubi", "ga4"] = "ubi"
     files: tuple[str, ...] = Field(("queries*", "events*", "ubi*"), min_length=1, description="names of raw files, as patterns")
     catch_up_days: int = Field(0, ge=0, le=366, description="earlier arrival days without a snapshot that are ingested too")
     late_days: int = Field(3, ge=0, le=366, description="what happened more days before its arrival is too_late")
@@ -73,6 +74,7 @@ class IngestSettings(Settings):
         180, ge=1, description="a key is used this long at least: more than train.window_days + retention.people_days"
     )
     bots: BotSettings = BotSettings()
+    ga4: Ga4Settings = Ga4Settings()
 
     @field_validator("time_zone")
     @classmethod
@@ -80,6 +82,14 @@ class IngestSettings(Settings):
         if name not in available_timezones():
             raise ValueError("expected a zone of the IANA database such as UTC or Europe/Berlin")
         return name
+
+    @model_validator(mode="after")
+    def _ga4_alone(self) -> IngestSettings:
+        if self.adapter != "ga4" and "ga4" in self.model_fields_set:
+            raise ValueError(f"ga4 has no meaning for adapter {self.adapter}; expected adapter ga4 with it")
+        if self.adapter == "ga4" and self.action_aliases:
+            raise ValueError("action_aliases has no meaning for adapter ga4; expected the names in ga4.actions")
+        return self
 
     @field_validator("action_aliases")
     @classmethod
