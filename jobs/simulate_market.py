@@ -39,15 +39,21 @@ KINDS = ("queries", "events", "catalogue")
 
 def run(context: JobContext) -> None:
     """Simulates the market, delivers the raw feed and publishes the truth."""
+    with Scratch(Path(context.config.paths.raw).absolute(), context.run_id) as scratch:
+        invent(context, scratch)
+
+
+def invent(context: JobContext, scratch: Scratch) -> tuple[DataFrame, DataFrame]:
+    """The whole job; returns the pages shown and what was done on them, without any fault, as tables of `scratch`."""
     settings, draws = context.config.market, Draws(context.config.seed)
     timeline = Timeline(context.date, settings.days)
     raw = Path(context.config.paths.raw).absolute()
-    with Scratch(raw, context.run_id) as scratch:
-        items, offers = supply(context, scratch, settings, draws, timeline)
-        visits = scratch.keep("visits", everybody(context, settings, draws, timeline))
-        pages = scratch.keep("pages", ranker.pages(visits, offers, settings, draws))
-        demand(context, scratch, pages, items, draws, timeline)
-        context.notes.update(publish_days(context.spark, scratch, raw, KINDS, timeline.names))
+    items, offers = supply(context, scratch, settings, draws, timeline)
+    visits = scratch.keep("visits", everybody(context, settings, draws, timeline))
+    pages = scratch.keep("pages", ranker.pages(visits, offers, settings, draws))
+    actions = demand(context, scratch, pages, items, draws, timeline)
+    context.notes.update(publish_days(context.spark, scratch, raw, KINDS, timeline.names))
+    return pages, actions
 
 
 def supply(
@@ -81,8 +87,8 @@ def everybody(context: JobContext, settings: MarketSettings, draws: Draws, timel
 
 def demand(
     context: JobContext, scratch: Scratch, pages: DataFrame, items: DataFrame, draws: Draws, timeline: Timeline
-) -> None:
-    """What visitors do with the pages they see, and what of it reaches the files."""
+) -> DataFrame:
+    """What visitors do with the pages they see, and what of it reaches the files. Returns what they do."""
     settings = context.config.market
     shown = behaviour.shown(pages, settings, draws)
     requests = faults.request_lines(pages, settings, draws, timeline)
@@ -99,6 +105,7 @@ def demand(
         lambda: deliver("catalogue", documents.catalogue_lines(items, timeline)),
         lambda: context.write("truth_faults", faults.fault_counts(requests.unionByName(events))),
     )
+    return actions
 
 
 def side_by_side(*steps: Callable[[], T]) -> list[T]:

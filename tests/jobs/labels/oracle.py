@@ -23,6 +23,7 @@ class Oracle:
         self.below, self.own_rankings = below, own_rankings
         self.requests = merged(requests)
         self.events = once([e for e in events if cut is None or e["ts"] < cut])
+        self._by_action: dict[tuple[str, ...], list[Row]] = {}
         self.counted = self._first_of_each_order()
         self.matches: dict[str, tuple[str, Row]] = {}  # event id -> (rule, request)
         self._attribute()
@@ -41,8 +42,10 @@ class Oracle:
         return alone | {e["event_id"] for e in orders.values()}
 
     def _of(self, *actions: str) -> list[Row]:
-        chosen = [e for e in self.events if e["action"] in actions]
-        return sorted(chosen, key=lambda e: (e["ts"], e["event_id"]))
+        if actions not in self._by_action:
+            chosen = [e for e in self.events if e["action"] in actions]
+            self._by_action[actions] = sorted(chosen, key=lambda e: (e["ts"], e["event_id"]))
+        return self._by_action[actions]
 
     def _attribute(self) -> None:
         countable = [e for e in self._of(*CONVERSIONS) if e["action"] != "purchase" or e["event_id"] in self.counted]
@@ -192,7 +195,7 @@ class Oracle:
             undone = sorted((e["ts"], self.undone_ts(e)) for e in mine if e["action"] == action and self.undone_ts(e))
             return [ts for pair in undone for ts in pair]
 
-        refined = (request["sort"] or "") not in ("", *self.own_rankings) or bool(request["filters"])
+        refined = (request["sort"] or "").lower() not in ("", *self.own_rankings) or bool(request["filters"])
         row = {
             "request_ts": request["ts"], "position": rank if rank is not None else min(positions, default=None),
             "implied": not views, "user_refined": refined, "examined": bool(showing),
