@@ -28,6 +28,8 @@ class Layout:
     """CSV: whether the first line names the columns."""
     suffixes: tuple[str, ...] = ()
     """Endings of file names, `.gz` left out; none given: any name is good."""
+    source: int = 0
+    """Which of several descriptions this layout is of: one file may not fall under two."""
 
     def takes(self, name: str) -> bool:
         """Whether a file of that name may be laid out so. Names that begin with _ or . are never data."""
@@ -58,7 +60,8 @@ def layout_of(name: str, layouts: Layouts) -> Layout | None:
         for layout in choices if layout.takes(name)
     }
     if len(claims) > 1:
-        raise ConfigError(f"{name}: fits the patterns {sorted(set(claims.values()))} of two layouts; expected one for each file")
+        patterns = " and ".join(sorted(repr(pattern) for pattern in set(claims.values())))
+        raise ConfigError(f"{name}: is claimed by {len(claims)} layouts (named {patterns}); expected each file to have one")
     return next(iter(claims), None)
 
 

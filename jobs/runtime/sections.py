@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Literal
-from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
 from jobs.runtime.checks import refuse_unknown
 from jobs.runtime.ga4_sections import Ga4Settings
+from jobs.runtime.mapping_sections import MappingSettings, known_zone
 from mmse_model.config import Settings
 from schemas.events import ACTIONS
 
@@ -52,7 +52,7 @@ class BotSettings(Settings):
 class IngestSettings(Settings):
     """Raw logs to canonical requests and events."""
 
-    adapter: Literal["ubi", "ga4"] = "ubi"
+    adapter: Literal["ubi", "mapping", "ga4"] = "ubi"
     files: tuple[str, ...] = Field(("queries*", "events*", "ubi*"), min_length=1, description="names of raw files, as patterns")
     catch_up_days: int = Field(0, ge=0, le=366, description="earlier arrival days without a snapshot that are ingested too")
     late_days: int = Field(3, ge=0, le=366, description="what happened more days before its arrival is too_late")
@@ -73,15 +73,19 @@ class IngestSettings(Settings):
     key_rotation_days: int = Field(
         180, ge=1, description="a key is used this long at least: more than train.window_days + retention.people_days"
     )
+    mapping: MappingSettings = Field(MappingSettings(), description="which files hold which fields where, for adapter mapping")
     bots: BotSettings = BotSettings()
     ga4: Ga4Settings = Ga4Settings()
 
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones():
-            raise ValueError("expected a zone of the IANA database such as UTC or Europe/Berlin")
-        return name
+    _zone = field_validator("time_zone")(known_zone)
+
+    @model_validator(mode="after")
+    def _mapped(self) -> IngestSettings:
+        if (self.adapter == "mapping") != bool(self.mapping.sources):
+            raise ValueError("mapping.sources: expected with adapter mapping, and only there")
+        if self.adapter == "mapping" and "files" in self.model_fields_set:
+            raise ValueError("files has no meaning for adapter mapping; expected the names in mapping.sources")
+        return self
 
     @model_validator(mode="after")
     def _ga4_alone(self) -> IngestSettings:

@@ -78,7 +78,7 @@ def test_a_file_belongs_to_one_layout() -> None:
     assert layout_of("log-1.csv", layouts) == CSV
     assert layout_of("log-12.csv", layouts) is None
     assert layout_of("_log-1.json", {"*": (JSON_LINES,)}) is None
-    with pytest.raises(ConfigError, match="log-1.json: fits the patterns"):
+    with pytest.raises(ConfigError, match="log-1.json: is claimed by 2 layouts"):
         layout_of("log-1.json", {"log*": (JSON_LINES,), "*": (Layout("csv", columns=("a",)),)})
 
 
