@@ -26,6 +26,7 @@ from jobs.ingest.ledger import conservation, ledger_frame, ledger_rows
 from jobs.ingest.lines import count_lines, read_lines
 from jobs.ingest.merge import merge_documents
 from jobs.ingest.privacy import hide_keys, load_user_keys
+from jobs.ingest.redelivery import content_key, repeated_requests
 from jobs.ingest.scratch import files_named_in_errors, keep, scratch_folder
 from jobs.ingest.staging import stage
 from jobs.ingest.suppression import read_suppressions
@@ -34,7 +35,7 @@ from jobs.runtime.job import Job, JobContext
 from jobs.runtime.main import main
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from jobs.runtime.manifest import Manifest
 
@@ -68,10 +69,11 @@ def publish(context: JobContext, found: list[Delivery], counted: dict[str, int],
     merged = keep(merge_documents(documents(records)), scratch / "requests")
     bots = keep(find_bots(merged.where("disposition is null"), firsts(records), context.config.ingest.bots), scratch / "bots")
     first_events = with_bot_rule(firsts(records), bots)
-    earlier = published_events(context, days)
+    earlier = published(context, "events", days, F.col("event_id"))
     repeats = keep(repeated_events(first_events, earlier, reach(context)), scratch / "repeats")
 
-    requests, events = judge_requests(with_bot_rule(merged, bots)), judge_events(first_events, repeats)
+    requests = judge_requests(*redelivered(context, days, with_bot_rule(merged, bots), scratch))
+    events = judge_events(first_events, repeats)
     written = {
         "requests": context.write_days("requests", with_normal_text(accepted(requests)), days, "arrival_date"),
         "events": context.write_days("events", accepted(events), days, "arrival_date"),
@@ -92,14 +94,24 @@ def reach(context: JobContext) -> int:
     return context.config.ingest.late_days + 1
 
 
-def published_events(context: JobContext, days: list[str]) -> DataFrame:
-    """(key, arrival_date) of the accepted events of the published days that lie within reach before this run's days."""
+def redelivered(
+    context: JobContext, days: list[str], requests: DataFrame, scratch: Path
+) -> tuple[DataFrame, DataFrame | None]:
+    """The requests, and which of them say nothing new; None for formats that do not deliver whole days again."""
+    if not getattr(adapter(context.config.ingest.adapter), "REDELIVERS", False):
+        return requests, None
+    earlier = published(context, "requests", days, content_key())
+    return requests, keep(repeated_requests(requests, earlier, reach(context)), scratch / "repeated_requests")
+
+
+def published(context: JobContext, dataset: str, days: list[str], key: Column) -> DataFrame:
+    """(key, arrival_date) of the accepted rows of the published days that lie within reach before this run's days."""
     together = context.spark.createDataFrame([], "key string, arrival_date date")
     span = (context.date - date.fromisoformat(min(days))).days + 1 + reach(context)
     for day in context.days_back(span):
-        if day not in days and context.has("events", day):
+        if day not in days and context.has(dataset, day):
             arrived = F.lit(day).cast("date").alias("arrival_date")
-            together = together.unionByName(context.read("events", day).select(F.col("event_id").alias("key"), arrived))
+            together = together.unionByName(context.read(dataset, day).select(key.alias("key"), arrived))
     return together
 
 
@@ -126,7 +138,7 @@ def write_ledger(
 
 
 JOB = Job(
-    "ingest_logs", reads=("events", "suppressions"), writes=OUTPUTS, run=run,
+    "ingest_logs", reads=("events", "requests", "suppressions"), writes=OUTPUTS, run=run,
     doc="Raw logs of an arrival day -> requests, events, quarantine and the ledger of every record.",
 )
 

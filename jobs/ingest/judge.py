@@ -28,12 +28,18 @@ def decided(records: DataFrame) -> DataFrame:
     return records.where(F.col("disposition").isNotNull())
 
 
-def judge_requests(requests: DataFrame) -> DataFrame:
-    """Merged requests with `bot_rule` -> their disposition and reason."""
-    return requests.withColumns({
+def judge_requests(requests: DataFrame, repeats: DataFrame | None = None) -> DataFrame:
+    """Merged requests with `bot_rule` -> their disposition and reason; `repeats` are those that say nothing new."""
+    if repeats is None:
+        marked = requests.withColumn("repeated", F.lit(None).cast("boolean"))
+    else:
+        marked = requests.join(repeats.withColumn("repeated", F.lit(True)), ["query_id", "arrival_date"], "left")
+    return marked.withColumns({
         "kind": F.lit("query"), "event_date": utc_date(F.col("ts")),
-        "disposition": F.coalesce("disposition", F.when(F.col("bot_rule").isNotNull(), "bot"), F.lit("accepted")),
-        "reason": F.coalesce("reason", "bot_rule", F.lit("")),
+        "disposition": F.coalesce(
+            "disposition", F.when(F.col("repeated"), "duplicate"), F.when(F.col("bot_rule").isNotNull(), "bot"), F.lit("accepted")
+        ),
+        "reason": F.coalesce("reason", F.when(F.col("repeated"), "same_request_of_earlier_day"), "bot_rule", F.lit("")),
     })
 
 

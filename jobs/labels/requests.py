@@ -20,7 +20,8 @@ def merge_requests(requests: DataFrame) -> DataFrame:
 
     Client and server each log a document, often days apart: keeping one of them whole loses the hit
     list of the other. Documents are ordered by (ts, digest of the row), so that the order of arrival
-    cannot matter. An empty string or list counts as absent; `sources` adds up.
+    cannot matter; of hit lists of the same moment the longest counts, the others being parts of it.
+    An empty string or list counts as absent; `sources` adds up.
     """
     ordered = requests.withColumn("_order", F.struct("ts", _row_digest()))
     together = {group[0]: group for group in TOGETHER}
@@ -35,7 +36,10 @@ def merge_requests(requests: DataFrame) -> DataFrame:
 
 def _earliest(group: tuple[str, ...]) -> Column:
     """The columns of `group`, as one struct, from the first document whose first column is present."""
-    return F.min_by(F.struct(*group), F.when(_present(group[0]), F.col("_order"))).alias(group[0])
+    order = F.col("_order")
+    if group[0] == "hit_ids":
+        order = F.struct(order["ts"], -F.size("hit_ids"), order)
+    return F.min_by(F.struct(*group), F.when(_present(group[0]), order)).alias(group[0])
 
 
 def _present(name: str) -> Column:
