@@ -7,10 +7,11 @@ queries from the cut on are not looked at, so that the vocabulary cannot know th
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from jobs.ingest.anonymity import readable_queries
 from jobs.labels.requests import merge_requests
 from jobs.runtime.job import Job
 from jobs.runtime.main import main
@@ -31,7 +32,8 @@ def run(context: JobContext) -> None:
     requests = merge_requests(context.read_days("requests", days))
     queries = training_queries(requests, window, config.vocabulary.query_weight)
     counts = count_tokens(context.read("items"), queries, config.grains)
-    facts = {"queries_before": window.cut.isoformat(), "days": [d for d in days if context.has("requests", d)]}
+    facts: dict[str, Any] = {"queries_before": window.cut.isoformat(), "days": [d for d in days if context.has("requests", d)]}
+    facts["queries"] = readable_queries(context.read_days("requests", days), config.privacy.k, config.privacy.shown_queries)
     ranked = rank_tokens(counts, config.grains).coalesce(1).sortWithinPartitions("grain", "rank")
     manifest = context.write("vocabulary", ranked, facts=facts)
     context.notes.update({f"{grain}s": int(manifest.metrics[f"{grain}s"]) for grain in GRAINS})

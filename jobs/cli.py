@@ -53,11 +53,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_search(commands)
     for name, action, text in (
         ("status", status, "what is published, when, by which run"),
-        ("gc", collect, "remove runs that no kept entry of the snapshot log names"),
+        ("gc", collect, "remove what no kept entry of the snapshot log names, and what is past its retention"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
         command.set_defaults(action=action)
+    _add_forget(commands)
     command = commands.add_parser("report", help="build the report page of a date and print its path")
     _add_config(command)
     command.add_argument("--date", required=True, help="YYYY-MM-DD")
@@ -95,6 +96,22 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
     command.add_argument("-k", type=int, default=10, help="hits to print (default: %(default)s)")
     _add_config(command)
     command.set_defaults(action=search)
+
+
+def _add_forget(commands: argparse._SubParsersAction) -> None:
+    text = "erase people by user id from every retained run, and have ingest refuse them from now on"
+    command = commands.add_parser(
+        "forget", help=text, description=f"{text}; ids are read from standard input, one per line, and never printed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  mmse forget --config conf/shop.yaml < ids.txt\n  mmse forget --config conf/shop.yaml --file ids.txt "
+        "--dry-run\n\nan id that is not known is no error; done again, it changes nothing; what it cannot reach is listed "
+        "(docs/PRIVACY.md)\n\n" + EPILOG,
+    )
+    _add_config(command)
+    command.add_argument("--file", help="read the ids from a file instead of standard input")
+    command.add_argument("--dry-run", action="store_true", help="only count what would be erased")
+    command.add_argument("--log-file", help="where the structured log goes (default: standard error)")
+    command.set_defaults(action=forget)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -180,13 +197,25 @@ def _print_report(config: Config, day: date) -> None:
     say(f"report: {build_report(config, day)}")
 
 
+def forget(arguments: argparse.Namespace) -> int:
+    """`mmse forget`: erases people from every retained run."""
+    from jobs.erasure.forget import forget as erase
+    from jobs.erasure.user_ids import read_user_ids
+
+    set_up_logs(arguments.log_file)
+    config = _config(arguments)
+    erase(config, read_user_ids(arguments.file), dry_run=arguments.dry_run)
+    return 0
+
+
 def collect(arguments: argparse.Namespace) -> int:
-    """`mmse gc`: removes runs that nothing kept refers to."""
-    from jobs.runtime.gc import collect_garbage
+    """`mmse gc`: removes runs that nothing kept refers to, and what is past its retention."""
+    from jobs.runtime.retention import collect as apply_retention
+    from jobs.runtime.retention import sentences
 
     config = _config(arguments)
-    removed = collect_garbage(config.paths.warehouse, config.snapshots)
-    say(f"gc: removed {len(removed)} runs, {sum(size for _, size in removed) / 1e6:.1f} MB")
+    for line in sentences(config, apply_retention(config)):
+        say(line)
     return 0
 
 

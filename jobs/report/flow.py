@@ -47,10 +47,38 @@ def waterfalls(ledger: Counter[tuple[str, str, str]]) -> list[Waterfall]:
     return made
 
 
-def quarantine_reasons(ledger: Counter[tuple[str, str, str]], top: int = 12) -> list[tuple[str, str, int]]:
-    """(kind, reason, records) of quarantined records, most frequent first."""
-    reasons = [(kind, reason, n) for (kind, disposition, reason), n in ledger.items() if disposition == "quarantined"]
-    return sorted(reasons, key=lambda row: (-row[2], row[0], row[1]))[:top]
+@dataclass(frozen=True)
+class ReasonLine:
+    """Records of one kind that were not accepted, by disposition and reason, and their share of the kind."""
+
+    kind: str
+    disposition: str
+    reason: str
+    records: int
+    share: float
+
+
+def reasons(ledger: Counter[tuple[str, str, str]], top: int = 40) -> list[ReasonLine]:
+    """Why records were not accepted: the dispositions in the order of the waterfall, the most frequent reason first."""
+    totals: Counter[str] = Counter()
+    for (kind, _, _), n in ledger.items():
+        totals[kind] += n
+    order = {name: n for n, name in enumerate(DISPOSITIONS)}
+    lines = [
+        ReasonLine(kind, disposition, reason, n, n / totals[kind])
+        for (kind, disposition, reason), n in ledger.items() if disposition != "accepted" and n
+    ]
+    return sorted(lines, key=lambda x: (x.kind, order.get(x.disposition, len(order)), -x.records, x.reason))[:top]
+
+
+def bot_rules(clients: Mapping[str, int], ledger: Counter[tuple[str, str, str]]) -> list[tuple[str, int, int]]:
+    """(rule, clients that it flags, records that it decided): a client may be flagged by several, the first decides."""
+    records: Counter[str] = Counter()
+    for (_, disposition, reason), n in ledger.items():
+        if disposition == "bot":
+            records[reason] += n
+    lines = [(rule, clients.get(rule, 0), records[rule]) for rule in {*clients, *records}]
+    return sorted(lines, key=lambda line: (-line[1], -line[2], line[0]))
 
 
 def funnel(by_stage: Mapping[str, int], stages: Sequence[str]) -> list[Bar]:

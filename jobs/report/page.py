@@ -22,8 +22,8 @@ def build_report(config: Config, day: date, entry: Entry | None = None) -> Path:
     """Writes the page of a date and the Data Docs it links to; returns the page's path.
 
     The page shows what `entry` (default: the newest) publishes for the date and the last
-    attempt of every job; a part that is not there says so. No text of a query, no id of a
-    user and no record is on it: only counts, figures, names of checks and hashes.
+    attempt of every job; a part that is not there says so. No id of a user and no record is on
+    it, and of query texts only those that `readable_queries` lets through.
     """
     reports = Path(config.paths.reports)
     dt = day.isoformat()
@@ -49,8 +49,8 @@ def report_values(
 
 
 def flow_values(config: Config, published: Published, dt: str) -> dict[str, Any]:
-    """Waterfall, quarantine, tolerance, funnel, positions, attribution, maturity."""
-    ledger = published.ledger(dt)
+    """Waterfall, reasons, tolerance, bots, queries, funnel, positions, attribution, maturity."""
+    ledger, ingested = published.ledger(dt), _facts(published.manifest("ledger", dt))
     impressions = _facts(published.manifest("impressions", dt))
     attributions = _facts(published.manifest("attributions", dt))
     stages = [s.name for s in config.stages if s.source == "impression"]
@@ -58,9 +58,10 @@ def flow_values(config: Config, published: Published, dt: str) -> dict[str, Any]
     labelled = [m for m in (published.manifest("impressions", d) for d in days) if m is not None]
     return {
         "waterfalls": None if ledger is None else flow.waterfalls(ledger),
-        "quarantine": None if ledger is None else flow.quarantine_reasons(ledger),
-        "tolerance": _nested(_facts(published.manifest("ledger", dt)), "tolerances"),
-        "bots": _nested(_facts(published.manifest("ledger", dt)), "bots"),
+        "reasons": None if ledger is None else flow.reasons(ledger),
+        "tolerance": _nested(ingested, "tolerances"),
+        "bots": flow.bot_rules(ingested["bots"], ledger) if ledger is not None and "bots" in ingested else None,
+        "queries": _facts(published.manifest("vocabulary", dt)).get("queries"),
         "funnel": flow.funnel(impressions["funnel"], stages) if "funnel" in impressions else None,
         "ctr_plot": flow.click_rate_plot(impressions.get("clicks_by_position", ())),
         "rules": flow.rule_table(attributions["rules"]) if "rules" in attributions else None,

@@ -76,7 +76,14 @@ def _published(verdict: JobVerdict | None, entry: Entry) -> str:
         return "no"
     if not verdict.outputs:
         return "no" if verdict.verdict == "block" else "nothing new"
-    return "yes" if all(entry.run(o.dataset, o.dt) == o.run_id for o in verdict.outputs) else "no"
+    stands = (_stands(entry, o) for o in verdict.outputs)
+    return "yes" if all(stands) else "no"
+
+
+def _stands(entry: Entry, output: RunVerdict) -> bool:
+    """Whether the entry names the run, or what an erasure has left of it."""
+    left = entry.replaced.get((output.dataset, output.dt), {}).get(output.run_id, output.run_id)
+    return entry.run(output.dataset, output.dt) == left
 
 
 def headline(verdicts: dict[str, JobVerdict]) -> tuple[Word | None, str]:

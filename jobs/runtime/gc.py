@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.sections import SnapshotSettings
-from jobs.runtime.snapshots import Key, SnapshotLog
+from jobs.runtime.snapshots import SnapshotLog
 from jobs.runtime.store import run_folder
 
 Run = tuple[str, str, str]
@@ -33,7 +33,7 @@ def released_parts(warehouse: Path, release: Run) -> set[Run]:
 def collect_garbage(
     warehouse: str | Path, settings: SnapshotSettings, now: float | None = None
 ) -> list[tuple[Path, int]]:
-    """Deletes unnamed runs and abandoned staging folders older than the grace period.
+    """Deletes unnamed runs older than the grace period.
 
     The grace period protects readers that still hold an older entry and runs under way.
     `now` is a POSIX time in seconds (default: the clock). Returns (folder, bytes) removed.
@@ -42,7 +42,7 @@ def collect_garbage(
     kept = kept_runs(SnapshotLog(root), settings.keep_entries)
     limit = (time.time() if now is None else now) - settings.grace_hours * 3600
     removed = []
-    for folder in sorted([*root.glob("*/dt=*/run=*"), *root.glob("*/_staging-*")]):
+    for folder in sorted(root.glob("*/dt=*/run=*")):
         if _identity(folder) in kept or folder.stat().st_mtime > limit:
             continue
         removed.append((folder, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())))
@@ -50,7 +50,5 @@ def collect_garbage(
     return removed
 
 
-def _identity(folder: Path) -> Run | Key:
-    if folder.name.startswith("_staging-"):
-        return (folder.parent.name, folder.name)
+def _identity(folder: Path) -> Run:
     return (folder.parents[1].name, folder.parent.name.removeprefix("dt="), folder.name.removeprefix("run="))

@@ -74,7 +74,11 @@ EVALUATION = {
 def publish_all(config: Config) -> None:
     publish(config, "ledger", table=ledger_table(
         ("query", "accepted", "", 90), ("query", "quarantined", "bad_timestamp", 10), ("event", "accepted", "", 7),
+        ("event", "bot", "too_many", 3),
     ), facts={"tolerances": {"numeric_strings": 4321}, "bots": {"too_many": 6}})
+    publish(config, "vocabulary", facts={"queries": {
+        "k": 3, "shown": [["usb cable", 44, 12]], "queries": 1, "searches": 44, "hidden_queries": 5, "hidden_searches": 17,
+    }})
     publish(config, "item_ledger", table=ledger_table(("item", "accepted", "", 31), ("item", "duplicate", "x", 2)))
     publish(config, "impressions", rows=100, facts={
         "funnel": {"not examined": 60, "unclicked": 30, "clicked": 8, "ordered": 2},
@@ -102,19 +106,23 @@ def test_the_parts_show_what_is_published(config: Config) -> None:
     publish_all(config)
     text = page(config).text
     assert "query: 100 raw records accepted 90 90.0 % quarantined 10 10.0 %" in text
-    assert "event: 7 raw records accepted 7 100.0 %" in text
+    assert "event: 10 raw records accepted 7 70.0 % bot 3 30.0 %" in text
     assert "item: 33 raw records accepted 31" in text
-    assert "query bad_timestamp 10" in text
+    assert "query quarantined bad_ timestamp 10 10.0 %" in text
+    assert "event bot too_ many 3 30.0 %" in text
+    assert "item duplicate x 2 6.1 %" in text
+    assert "usb cable 44 12 1 queries, each of at least 3 people, made 44 searches of the window" in text
+    assert "The text of 5 others (17 searches), each of fewer people, is not shown" in text
     assert "4,321" in text
     # 100 shown; 40 examined; 10 clicked or further; 2 ordered
     assert "shown 100 100.0 % examined 40 40.0 % clicked 10 10.0 % ordered 2 2.0 %" in text
     assert "purchase 77 3" in text
-    assert f"{DT} 100 3 open" in text
+    assert f"{DT} 100 3 open {DT}" in text
     assert "split tuples clicked ordered train 5,000 8,000 900 validation 600 – – test 70 – –" in text
     assert "sessions_ on_ both_ sides 0" in text
     assert "train_ events_ after_ cut –" in text
     assert "items left out: no_ room 44" in text
-    assert "too_ many 6" in text
+    assert "too_ many 6 3" in text
     assert "0.710 0.700–0.720" in text
     assert "ordered mmse − bm25 100 +0.198 +0.150 to +0.240" in text
     assert "An oracle that knows the truth reaches 0.875" in text

@@ -1,0 +1,1 @@
+"""`mmse forget`: what belongs to a person leaves every run that is retained."""
