@@ -99,7 +99,7 @@ def forget(
             job=JOB, config=config, date=datetime.now(timezone.utc).date(), entry=head, run_id=new_run_id(),
             session=session or (lambda: start_session(config, JOB.name)),
         )
-        finished = bury_replaced(context.warehouse, head)
+        finished = 0 if dry_run else bury_replaced(context.warehouse, head)
         if finished:
             say(f"forget: deleted what an interrupted erasure had left of {finished} runs")
         outcome = attempt(context, snapshots, hashed, keys, Outcome(len(ids), finished=finished), dry_run)

@@ -121,18 +121,17 @@ def write_by_run(rows: DataFrame, staging: Path, folders: Mapping[tuple[str, str
 def profile_runs(
     spark: SparkSession, dataset: str, folders: Mapping[tuple[str, str], Path]
 ) -> dict[tuple[str, str], Profile]:
-    """The profile of each new run, as read back, in one scan."""
+    """The profile of each new run, as read back, in one scan of all of them."""
     declared = DATASETS[dataset]
-    files = [path for folder in folders.values() for path in sorted(folder.rglob("*.parquet"))]
-    names = {folder.name.removeprefix("run="): folder for folder in folders.values()}
-    assert len({(f.parent.name, n) for n, f in names.items()}) <= len(folders)
-    nothing = profile(store.read_rows(spark, declared, []), declared) if len(files) < len(folders) else None
-    by_path: dict[str, Profile] = {}
-    if files:
+    files = {key: sorted(folder.rglob("*.parquet")) for key, folder in folders.items()}
+    by_place: dict[str, Profile] = {}
+    if any(files.values()):
         place = F.regexp_extract(F.col("_metadata.file_path"), r"/(dt=[^/]+/run=[^/]+)/", 1)
-        by_path = profile_groups(store.read_rows(spark, declared, files).withColumn("_place", place), declared, "_place")
-    found = {key: by_path.get(f"{folder.parent.name}/{folder.name}") for key, folder in folders.items()}
-    return {key: one or nothing or profile(store.read_rows(spark, declared, []), declared) for key, one in found.items()}
+        rows = store.read_rows(spark, declared, [path for paths in files.values() for path in paths])
+        by_place = profile_groups(rows.withColumn("_place", place), declared, "_place")
+    found = {key: by_place.get(f"{folder.parent.name}/{folder.name}") for key, folder in folders.items()}
+    nothing = None if all(found.values()) else profile(store.read_rows(spark, declared, []), declared)
+    return {key: one or nothing for key, one in found.items()}  # type: ignore[misc]
 
 
 def manifest_of(
