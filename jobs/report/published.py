@@ -44,5 +44,6 @@ class Published:
             for file in manifest.files:
                 table = pq.read_table(folder / file.path, columns=["kind", "disposition", "reason", "records"])
                 for row in table.to_pylist():
-                    records[row["kind"], row["disposition"], row["reason"]] += row["records"]
+                    if row["records"]:  # a row of derived records alone counts no raw one
+                        records[row["kind"], row["disposition"], row["reason"]] += row["records"]
         return records if found else None

@@ -113,6 +113,12 @@ def test_the_labels_are_those_that_one_tells_by_hand(story: Story) -> None:
     }
 
 
+def test_what_is_refused_names_nobody(story: Story) -> None:
+    [refused] = story.rows("quarantine", D1)
+    assert (refused["reason"], refused["record"], '"user_pseudo_id": "b"' in refused["excerpt"]) == ("missing_object_id", 1, False)
+    assert '"user_pseudo_id":"<hidden>"' in refused["excerpt"]
+
+
 def test_what_was_rescued_is_counted(story: Story) -> None:
     facts = story.first.outputs["ledger", D1].facts["tolerances"]
     assert facts == {"int64_as_text": 11, "not_set": 1, "order_of_appearance": 1, "term_in_page_location": 1, "term_of_session": 1}
