@@ -85,6 +85,7 @@ def judged(days: pd.DataFrame) -> dict[str, Any]:
             for (actor, telling), part in bots.groupby(["actor", "telling"])
         },
         "missed": missed[["actor", "requests", "events"]].to_dict("records"),
+        "people_flagged": people[people["rule"] != ""][["rule", "requests", "events"]].to_dict("records"),
         "volume": {
             "people": quantiles(people, "0.5", "0.99", "0.999", "1"), "bots": quantiles(bots, "0.1", "0.5", "0.9", "1"),
             "bot_days_below_the_busiest_person": int((bots["requests"] <= people["requests"].max()).sum()),
