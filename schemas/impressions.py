@@ -14,7 +14,10 @@ IMPRESSIONS = Dataset(
         Column("examined", "boolean", False, "examined_ts is known"),
         Column("implied", "boolean", False, "from the hit list or a conversion, not from an impression event"),
         Column("user_refined", "boolean", False, "the user sorted or filtered the list: no click says nothing"),
-        Column("attribution_rule", "string", True, "rule that gave the furthest conversion; null where there is none"),
+        Column(
+            "attribution_rule", "string", True,
+            "rule that gave the furthest conversion, 'given' where it came with the data; null where there is none",
+        ),
         Column("examined_ts", "timestamp", True, "earliest event that shows the item was examined"),
         Column("clicked_ts", "timestamp", True, "first click"),
         Column("carted_ts", "timestamp", True, "first cart that was not undone"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,10 +20,20 @@ SETTINGS = IngestSettings(adapter="ga4")
 Records = dict[str, list[dict[str, Any]]]
 
 
+def texts(cases: dict[str, list[Document | str]]) -> list[tuple[str, str]]:
+    """(case, line) of every row; clients are named after cases, so that all go in one frame."""
+    def line(name: str, document: Document | str) -> str:
+        if isinstance(document, str):
+            return document
+        client = document["user_pseudo_id"]
+        return as_export({**document, "user_pseudo_id": client and f"{name}{client}"})
+
+    return [(name, line(name, document)) for name, documents in cases.items() for document in documents]
+
+
 def records(spark: SparkSession, cases: dict[str, list[Document | str]], chosen: IngestSettings = SETTINGS) -> Records:
-    """The screened records of each case; sessions are named after cases, so that all go in one frame."""
-    lines = [(name, d if isinstance(d, str) else as_export({**d, "user_pseudo_id": d["user_pseudo_id"] and f"{name}{d['user_pseudo_id']}"}))
-             for name, documents in cases.items() for d in documents]
+    """The screened records of each case."""
+    lines = texts(cases)
     found = screen(to_records(lines_of(spark, [text for _, text in lines], file="events_20260101.json"), chosen), chosen)
     by_case: Records = {name: [] for name in cases}
     for r in found.orderBy("line", "record").collect():
@@ -155,6 +166,18 @@ def test_what_has_the_wrong_type_is_refused_item_by_item_or_as_a_whole(found: Re
         [("unknown_kind", None)], [("wrong_type", "items")], [("wrong_type", "user_pseudo_id")], [("not_json", None)],
         [("not_an_object", None)],
     ]
+
+
+def test_neither_the_order_of_rows_nor_how_they_are_split_changes_a_record(spark: SparkSession, found: Records) -> None:
+    documents = [text for _, text in texts(CASES)]
+    Random(3).shuffle(documents)
+    lines = lines_of(spark, documents + documents[:10], file="events_20260101.json").repartition(7)
+    names = ("kind", "record", "query_id", "session_id", "query_text", "hit_ids", "action", "object_id", "position", "tolerated")
+
+    def content(r: Any) -> str:
+        return repr([r[name] for name in names])
+
+    assert {content(r) for r in to_records(lines, SETTINGS).collect()} == {content(r) for rows in found.values() for r in rows}
 
 
 def test_every_setting_has_its_effect(spark: SparkSession) -> None:

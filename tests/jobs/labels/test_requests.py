@@ -31,3 +31,10 @@ def test_each_field_comes_from_the_earliest_document_that_has_it_in_whatever_ord
 def test_a_query_without_text_stays_a_request_with_empty_text(spark: SparkSession) -> None:
     (row,) = collected(merge_requests(frame(spark, "requests", [CLIENT])))
     assert (row["query_text"], row["query_norm"], row["hit_ids"], row["sources"]) == ("", "", None, 1)
+
+
+def test_of_two_hit_lists_of_one_moment_the_longer_counts_whichever_came_first(spark: SparkSession) -> None:
+    documents = [request("q", hits, 0) for hits in ("ab", "abc", "a")]
+    orders = [{**row, "query_id": f"q{n}"} for n, order in enumerate(permutations(documents)) for row in order]
+    rows = collected(merge_requests(frame(spark, "requests", orders)))
+    assert [row["hit_ids"] for row in rows] == [["a", "b", "c"]] * 6
