@@ -7,9 +7,9 @@ WITH requests AS MATERIALIZED (  -- one row per query id; each field from the ea
         coalesce('u:' || arg_min(user_key, ts) FILTER (user_key <> ''), 'c:' || arg_min(client_id, ts) FILTER (client_id <> ''),
                  's:' || arg_min(session_id, ts) FILTER (session_id <> '')) AS who,
         arg_min(session_id, ts) FILTER (session_id <> '') AS session_id,
-        coalesce(arg_min(hit_ids, ts) FILTER (len(hit_ids) > 0), []) AS hits,
+        coalesce(arg_min(hit_ids, struct_pack(ts, shorter := -len(hit_ids))) FILTER (len(hit_ids) > 0), []) AS hits,
         coalesce((arg_min(page, ts) - 1) * coalesce(arg_min(page_size, ts),
-                 len(arg_min(hit_ids, ts) FILTER (len(hit_ids) > 0))), 0) AS skipped,
+                 len(hits)), 0) AS skipped,
         lower(coalesce(arg_min(sort, ts) FILTER (sort <> ''), '')) NOT IN (SELECT unnest(getvariable('own_rankings')))
             OR arg_min(filters, ts) FILTER (len(filters) > 0) IS NOT NULL AS user_refined
     FROM read_parquet(getvariable('requests')) GROUP BY query_id

@@ -23,6 +23,7 @@ from jobs.labels.requests import merge_requests
 from jobs.runtime.errors import Blocked
 from jobs.runtime.job import Job
 from jobs.runtime.main import main
+from jobs.tuples.scratch import Scratch, scratch
 from schemas import IMPRESSIONS
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from jobs.runtime.job import JobContext
 
+REQUEST_COLUMNS = (
+    "query_id", "ts", "session_id", "client_id", "user_key", "page", "page_size", "filters", "sort", "hit_ids", "event_date",
+)
+"""What labelling needs of a request; the query itself is none of it."""
 Days = Mapping[str, LabelDay]
 """Event day -> how this run would label it, ascending."""
 Totals = Mapping[str, Counter[str]]
@@ -43,15 +48,22 @@ def run(context: JobContext) -> None:
     window = label_days(context)
     stale = changed(context, window)
     if stale:
-        requests, events = read_around(context, stale)
-        searched, acted = days_of(requests), conversions_by_day(events)
-        days = {day.day: day for day in stale if is_labelled(context, "attributions", day, searched | set(acted))}
-        with_search = {name: day for name, day in days.items() if is_labelled(context, "impressions", day, searched)}
-        if not with_search and not any(context.has("impressions", day.day) for day in window):
-            days = with_search = empty_day(context)
-        if days:
-            write(context, days, with_search, requests, events, acted)
+        with scratch(context, "requests") as kept:
+            label_days_again(context, window, stale, kept)
     context.notes.update(summary(context, len(window)))
+
+
+def label_days_again(context: JobContext, window: list[LabelDay], stale: list[LabelDay], kept: Scratch) -> None:
+    """Writes those of the `stale` days of the window that hold anything; the merged requests lie in `kept` meanwhile."""
+    requests, events = read_around(context, stale)
+    requests = kept.keep("merged", requests.select(*REQUEST_COLUMNS))
+    searched, acted = days_of(requests), conversions_by_day(events)
+    days = {day.day: day for day in stale if is_labelled(context, "attributions", day, searched | set(acted))}
+    with_search = {name: day for name, day in days.items() if is_labelled(context, "impressions", day, searched)}
+    if not with_search and not any(context.has("impressions", day.day) for day in window):
+        days = with_search = empty_day(context)
+    if days:
+        write(context, days, with_search, requests, events, acted)
 
 
 def read_around(context: JobContext, days: list[LabelDay]) -> tuple[DataFrame, DataFrame]:

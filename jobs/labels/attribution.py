@@ -44,8 +44,7 @@ def attribute(requests: DataFrame, events: DataFrame, settings: LabelSettings) -
     """
     window = settings.order_window_days * DAY
     named = own_query(orders_once(conversion_events(events)), requests, window)
-    lost = lost_clicks(events, requests, window)
-    clicked = session_last_touch(named, requests, lost, settings.click_window_minutes * MINUTE)
+    clicked = session_last_touch(named, requests, settings.click_window_minutes * MINUTE)
     followed = follow_identity(clicked, window)
     return _as_attributions(followed.where(F.col("action").isin(*CONVERSIONS)), window)
 
@@ -65,51 +64,39 @@ def own_query(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
     )
 
 
-def session_last_touch(events: DataFrame, requests: DataFrame, lost: DataFrame, window: int) -> DataFrame:
+def session_last_touch(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
     """Attributes clicks without a request of their own to the last request of their session that listed the item.
 
+    Clicks and requests of a session meet within spans of `window` alone, each request in its own span and the next, so
+    that a session without end costs no more than its busiest hour; hit lists are searched, not unfolded.
+
     Args:
-        events: After `own_query`. Those that need nothing get a key of their own and pass through.
-        requests: Merged requests; only those of sessions in `lost` are unfolded into items.
-        lost: (identity, session_id) of all clicks that need this rule.
+        events: After `own_query`.
+        requests: Merged requests.
         window: Microseconds from the request to the click.
     """
-    keys = ["_session", "object_id"]
-    open_click = (F.col("action") == "click") & F.col("rule").isNull()
-    session = F.concat_ws(NOBODY, F.when(open_click, F.col("identity")), F.col("session_id"))
-    complete = open_click & F.col("identity").isNotNull() & F.col("session_id").isNotNull()
-    alone = F.concat(F.lit(NOBODY), "event_id")
-    asking = events.withColumn("_session", F.when(complete, session).otherwise(alone))
-    timeline = asking.unionByName(_listed_items(requests, lost), allowMissingColumns=True)
-    is_listed = F.col("action").isNull()
-    # A request at the very moment of the click counts, so requests sort before clicks.
-    order = [F.col("at"), ~is_listed, *(F.coalesce(name, F.lit("")) for name in ("matched", "event_id"))]
-    touch = _last_so_far(F.struct("matched", "request_at"), is_listed, keys, order)
-    touched = timeline.withColumn("_touch", touch).where(~is_listed).drop("_session")
-    fits = F.col("at") - F.col("_touch.request_at") <= window
-    return _take(touched, [(fits, "session_last_touch", "_touch")])
-
-
-def lost_clicks(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
-    """(identity, session_id) of every click whose own request does not exist or does not fit."""
-    clicks = events.where((F.col("action") == "click") & F.col("session_id").isNotNull()).select(
-        "event_id", "query_id", "action", "session_id", identity().alias("identity"),
-        F.unix_micros("ts").alias("at"), F.lit(False).alias("repeated"),
+    keys = ["identity", "session_id", "_span"]
+    lost = events.where((F.col("action") == "click") & F.col("rule").isNull()).select(
+        "event_id", "identity", "session_id", "object_id", F.col("at").alias("_at"), _span("at", window).alias("_span")
     )
-    return own_query(clicks, requests, window).where("rule is null").select("identity", "session_id").distinct()
-
-
-def _listed_items(requests: DataFrame, sessions: DataFrame) -> DataFrame:
-    """One row per item listed in one of `sessions`, with the columns that a timeline needs."""
     asked = requests.select(
-        identity().alias("identity"), "session_id", F.unix_micros("ts").alias("at"), F.col("query_id").alias("matched"),
-        F.array_distinct("hit_ids").alias("hit_ids"),
+        identity().alias("identity"), "session_id", F.unix_micros("ts").alias("_asked"), F.col("query_id").alias("_query"),
+        "hit_ids",
+    ).where("identity is not null and session_id is not null and size(hit_ids) > 0")
+    spans = F.explode(F.array(_span("_asked", window), _span("_asked", window) + 1))
+    pairs = lost.join(asked.withColumn("_span", spans), keys)
+    in_time = (F.col("_asked") <= F.col("_at")) & (F.col("_at") - F.col("_asked") <= window)
+    listed = pairs.where(in_time & F.array_contains("hit_ids", F.col("object_id")))
+    touch = listed.groupBy("event_id").agg(
+        F.max(F.struct(F.col("_asked").alias("request_at"), F.col("_query").alias("matched"))).alias("_touch")
     )
-    relevant = asked.join(sessions, ["identity", "session_id"], "left_semi")
-    return relevant.select(
-        F.concat_ws(NOBODY, "identity", "session_id").alias("_session"), "at", "matched",
-        F.col("at").alias("request_at"), F.explode("hit_ids").alias("object_id"),
-    )
+    found = F.col("_touch").isNotNull()
+    return _take(events.join(touch, "event_id", "left"), [(found, "session_last_touch", "_touch")])
+
+
+def _span(at: str, window: int) -> Column:
+    """Number of the span of `window` microseconds that a moment falls into."""
+    return F.expr(f"{at} div {window}L")
 
 
 def follow_identity(events: DataFrame, window: int) -> DataFrame:

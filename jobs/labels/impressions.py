@@ -39,12 +39,18 @@ def label(
     acted = acted_items(attributions)
     seen = seen_items(requests, events, settings)
     told = requests.join(acted_by_request(acted), "query_id", "left").join(seen_by_request(seen), "query_id", "left")
-    items = told.select(
+    wide = told.select(
         "query_id", F.col("ts").alias("request_ts"), "event_date", refined(settings).alias("user_refined"),
-        page_offset().alias("_offset"), clicked_places().alias("_clicks"), F.inline(shown_items()),
+        hit_list().alias("_hits"), page_offset().alias("_offset"), clicked_places().alias("_clicks"), "acted", "seen",
     )
+    reached = wide.withColumn("_reached", reached_by_clicks(settings)).drop("_clicks")
+    items = reached.withColumn("object_id", F.explode(shown_items())).where("object_id is not null")
+    found = items.withColumns({
+        "rank": F.array_position("_hits", F.col("object_id")).cast("int"),
+        "acted": F.try_element_at("acted", F.col("object_id")), "seen": F.try_element_at("seen", F.col("object_id")),
+    })
     keys = ("query_id", "object_id", "request_ts", "event_date", "user_refined")
-    evidence = items.select(*keys, *evidence_columns(settings))
+    evidence = found.select(*keys, *evidence_columns())
     return evidence.select("*", stage_column(stages), F.col("examined_ts").isNotNull().alias("examined"))
 
 
@@ -136,26 +142,32 @@ def clicked_places() -> Column:
     return F.transform("clicks", place)
 
 
+def reached_by_clicks(settings: LabelSettings) -> Column:
+    """For each place of the hit list the first click that far down, or deep enough: array of timestamps, null without clicks.
+
+    Once for a request: a function of a function for every item would keep Spark from compiling what follows.
+    """
+    def first_below(rank: Column) -> Column:
+        highest = rank + F.col("_offset") - settings.examined_below_click
+        deep = F.filter("_clicks", lambda click: click["position"] >= highest)
+        return F.array_min(F.transform(deep, lambda click: click["ts"]))
+
+    ranks = F.sequence(F.lit(1), F.size("_hits"))
+    return F.when((F.size("_clicks") > 0) & (F.size("_hits") > 0), F.transform(ranks, first_below))
+
+
 def shown_items() -> Column:
-    """Array of (object_id, rank, acted, seen): the hit list, then items known only from events, whose rank is 0."""
-    known = F.concat(
-        F.coalesce(F.map_keys("acted"), F.array().cast("array<string>")),
-        F.coalesce(F.map_keys("seen"), F.array().cast("array<string>")),
-    )
-    objects = F.filter(F.array_distinct(F.concat(hit_list(), known)), lambda o: o.isNotNull())
-    return F.transform(objects, lambda o: F.struct(
-        o.alias("object_id"), F.array_position(hit_list(), o).cast("int").alias("rank"),
-        F.try_element_at("acted", o).alias("acted"), F.try_element_at("seen", o).alias("seen"),
-    ))
+    """Object ids of a request, each once: the hit list, then items known only from events."""
+    nothing = F.array().cast("array<string>")
+    known = F.concat(*[F.coalesce(F.map_keys(name), nothing) for name in ("acted", "seen")])
+    return F.array_union("_hits", known)
 
 
-def evidence_columns(settings: LabelSettings) -> list[Column]:
+def evidence_columns() -> list[Column]:
     """Position, examination and the evidence of each stage, for one item of a request."""
     listed = F.col("rank") > 0
-    place = F.col("rank") + F.col("_offset")
-    position = F.when(listed, place).otherwise(F.least("acted.position", "seen.position"))
-    deep = F.filter("_clicks", lambda click: click["position"] >= place - settings.examined_below_click)
-    by_click = F.when(listed, F.array_min(F.transform(deep, lambda click: click["ts"])))
+    position = F.when(listed, F.col("rank") + F.col("_offset")).otherwise(F.least("acted.position", "seen.position"))
+    by_click = F.when(listed, F.get("_reached", F.col("rank") - 1))
     none = F.array().cast("array<timestamp>")
     return [
         position.alias("position"),

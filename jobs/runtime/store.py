@@ -57,7 +57,7 @@ def write_rows_by_day(
     """
     from pyspark.sql import functions as F
 
-    days = frame.withColumn("dt", F.date_format(day_column, "yyyy-MM-dd")).drop(day_column)
+    days = frame.withColumn("dt", F.col(day_column).cast("date")).drop(day_column)  # sorted by a number, named yyyy-MM-dd
     days.write.mode("errorifexists").partitionBy("dt").options(**options).parquet(str(staging))
     written = {p.name.removeprefix("dt="): p for p in staging.glob("dt=*")}
     unexpected = sorted(set(written) - set(folders))
@@ -106,7 +106,7 @@ def profile_folders(spark: Any, dataset: Dataset, folders: Mapping[str, Path]) -
     nothing = profile(read_rows(spark, dataset, []), dataset) if empty else None
     by_day: dict[str, Profile] = {}
     if len(empty) < len(folders):
-        day = F.regexp_extract(F.col("_metadata.file_path"), r".*/dt=([^/]+)/run=", 1)
+        day = F.substring_index(F.substring_index(F.col("_metadata.file_path"), "/run=", 1), "/dt=", -1)
         by_day = profile_groups(frame.withColumn("_day", day), dataset, "_day")
     return {d: by_day[d] if d in by_day else nothing or profile(read_rows(spark, dataset, []), dataset) for d in folders}
 
