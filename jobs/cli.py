@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, load_job, run_span, span
+from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import MmseError
 from jobs.runtime.logs import say, set_up_logs
@@ -32,7 +32,7 @@ DEMO_QUERY = "usb c charger"
 def main(argv: list[str] | None = None) -> int:
     """Entry point of the `mmse` command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in JOB_NAMES:
+    if arguments and arguments[0] in (*JOB_NAMES, *SIDE_JOBS):
         name = arguments[0]
         return guarded(lambda: job_main(load_job(name), arguments[1:]), name)
     parsed = build_parser().parse_args(arguments)
@@ -45,7 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="mmse", description="Raw search logs in, a query encoder and a searchable ANN index out.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="one job alone: mmse JOB --config FILE --date DAY, where JOB is one of\n  "
-        + "\n  ".join(JOB_NAMES) + "\n\nexamples:" + (__doc__ or "").split("command.")[1] + "\n" + EPILOG,
+        + "\n  ".join(JOB_NAMES) + "\nor, outside the chain:\n  " + "\n  ".join(SIDE_JOBS)
+        + "\n\nexamples:" + (__doc__ or "").split("command.")[1] + "\n" + EPILOG,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from jobs.market.config import MarketSettings
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.jdsearch_sections import JdSearchSettings
+from jobs.runtime.judgment_sections import JudgmentSettings
 from jobs.runtime.sections import (
     AuditSettings,
     EmbedSettings,
@@ -71,6 +72,7 @@ class Config(Settings):
     release: ReleaseSettings = ReleaseSettings()
     audit: AuditSettings = AuditSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    judgments: JudgmentSettings = JudgmentSettings()
     jdsearch: JdSearchSettings = JdSearchSettings()
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()

@@ -15,7 +15,7 @@ COMMON_FIELDS = ("application", "ts", "query_id", *PERSON, "user_agent")
 REQUEST_FIELDS = (*COMMON_FIELDS, "query_text", "locale", "page", "page_size", "filters", "sort", "hit_ids")
 EVENT_FIELDS = (*COMMON_FIELDS, "event_id", "action", "object_id", "position", "quantity", "price", "order_id")
 LIST_FIELDS = ("filters", "hit_ids")
-CONSTANT_FIELDS = ("application", "locale", "sort", "page", "page_size", "action", "quantity")
+CONSTANT_FIELDS = ("application", "locale", "source", "sort", "page", "page_size", "action", "quantity")
 TIMES = ("zoned", "zoneless", "epoch")
 
 

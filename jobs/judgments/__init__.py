@@ -1,0 +1,1 @@
+"""What ingest_judgments is made of."""
