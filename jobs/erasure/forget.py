@@ -11,17 +11,20 @@ a run under way that has read a rewritten run, or whose own output held the peop
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from jobs.erasure.ledgers import Kinds, quarantined, rewrite_ledgers
 from jobs.erasure.people import BY_ID, BY_PERSON, NAMES, Identifiers, following, gone, identify, with_theirs
 from jobs.erasure.reach import built_from, not_reached
 from jobs.erasure.records import write_records
-from jobs.erasure.rewrite import Describe, Found, Mark, Rewritten, discard, find, rewrite
+from jobs.erasure.rewrite import Describe, Described, Found, Mark, Rewritten, discard, find, rewrite
 from jobs.erasure.runs import StoredRun, bury, bury_replaced, read_runs, stored_runs, unfinished
 from jobs.erasure.user_ids import UserKey, hash_user_ids
 from jobs.ingest.privacy import hide_keys, load_user_keys
@@ -183,15 +186,15 @@ def step(work: Attempt, name: str, mark: Mark, write: bool, describe: Describe |
 def describer(context: JobContext, name: str) -> Describe | None:
     """How the facts of labelled days are counted again."""
     if name == "impressions":
-        return lambda rows, dt: describe_impressions([dt], context.config.stages)(rows)[dt]
+        return lambda rows, days: describe_impressions(days, context.config.stages)(rows)
     if name != "attributions":
         return None
 
-    def rules(rows: DataFrame, dt: str):  # noqa: ANN202
-        from collections import Counter
-
-        totals = Counter({row["action"]: row["count"] for row in rows.groupBy("action").count().collect()})
-        return describe_attributions({dt: totals})(rows)[dt][0], {}
+    def rules(rows: DataFrame, days: Sequence[str]) -> Described:
+        totals = {day: Counter[str]() for day in days}
+        for row in rows.groupBy(F.col("event_date").cast("string").alias("day"), "action").count().collect():
+            totals[row["day"]][row["action"]] = row["count"]
+        return {day: (facts, {}) for day, (facts, _) in describe_attributions(totals)(rows).items()}
 
     return rules
 
@@ -218,7 +221,8 @@ def publish(work: Attempt, outcome: Outcome, known: Identifiers | None, snapshot
     done.folders += [context.warehouse / d / f"dt={dt}" / f"run={context.run_id}" for d, dt in context.outputs]
     audit_outputs(context)
     outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
-    entry = snapshots.rewrite(context.entry, JOB.name, context.run_id, outputs, done.replaced())
+    keep_entries = context.config.snapshots.keep_entries
+    entry = snapshots.rewrite(context.entry, JOB.name, context.run_id, outputs, done.replaced(), keep_entries)
     if entry is None:
         return False
     outcome.entry = entry.number

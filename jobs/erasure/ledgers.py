@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from jobs.erasure.rewrite import Found, Rewritten, manifest_of, new_folder, profile_runs
+from jobs.erasure.rewrite import Found, Rewritten, manifest_of, new_folder, profile_runs, write_by_run
 from jobs.erasure.runs import StoredRun, read_runs
 from jobs.ingest.ledger import unaccounted
-from jobs.runtime import store
 from jobs.runtime.errors import Blocked
-from jobs.runtime.manifest import rows_content_hash
 from schemas import LEDGER
 from schemas.quarantine import FORGOTTEN
 
@@ -64,38 +62,54 @@ def rewrite_ledgers(
     spark: SparkSession, warehouse: Path, erasure: str, ledgers: Sequence[StoredRun],
     siblings: Mapping[str, Sequence[StoredRun]], refused: Mapping[Origin, list[Row]], done: Rewritten,
 ) -> None:
-    """Adjusts the ledger of every ingest run that lost rows; `siblings` are the kept runs of its other outputs."""
-    for ledger in ledgers:
-        lost = {
-            one.dataset: one for one in done.found
-            if one.dataset in siblings and one.old.kept and one.old.origin == ledger.origin
-        }
-        if ledger.kept and lost:
-            _rewrite_one(spark, warehouse, erasure, ledger, lost, siblings, refused, done)
+    """Adjusts the ledger of every ingest run that lost rows; `siblings` are the kept runs of its other outputs.
+
+    Raises Blocked where the new ledger does not add up.
+    """
+    lost = {ledger.place: lost_rows(ledger, siblings, done) for ledger in ledgers if ledger.kept}
+    touched = [ledger for ledger in ledgers if lost.get(ledger.place)]
+    if not touched:
+        return
+    old: dict[Origin, list[Row]] = {ledger.place: [] for ledger in touched}
+    for row in read_runs(spark, "ledger", touched).collect():  # at most the files times the reasons
+        old[row["_dt"], row["_run"]].append(row.asDict())
+    new = {place: adjusted(rows, *moves(lost[place], refused), place[0]) for place, rows in old.items()}
+    found = {ledger.place: Found("ledger", ledger, len(old[ledger.place]), 0, "") for ledger in touched}
+    folders = {place: new_folder(warehouse, one, erasure) for place, one in found.items()}
+    done.folders += folders.values()
+    write_by_run(ledger_rows(spark, new), warehouse / "ledger" / f"_staging-{erasure}", folders)
+    profiles = profile_runs(spark, "ledger", folders)
+    for place, one in found.items():
+        off = records_off(old[place], new[place], one.old, lost[place], siblings)
+        metrics = {"unaccounted_records": float(off)}
+        manifest = manifest_of(one, folders[place], profiles[place], {}, metrics, erasure)
+        if off or manifest.rows != len(new[place]):
+            raise Blocked(f"{folders[place]}: {off} records are unaccounted for after the erasure; expected 0")
+        manifest.write(folders[place])
+        done.found.append(one)
+        done.written["ledger", place[0], place[1]] = manifest
 
 
-def _rewrite_one(
-    spark: SparkSession, warehouse: Path, erasure: str, ledger: StoredRun, lost: Mapping[str, Found],
-    siblings: Mapping[str, Sequence[StoredRun]], refused: Mapping[Origin, list[Row]], done: Rewritten,
-) -> None:
-    dt = ledger.place[0]
-    rows = [r.asDict() for r in read_runs(spark, "ledger", [ledger]).collect()]
+def lost_rows(ledger: StoredRun, siblings: Mapping[str, Sequence[StoredRun]], done: Rewritten) -> dict[str, Found]:
+    """What the outputs of the same ingest run lost, by dataset."""
+    return {
+        one.dataset: one for one in done.found
+        if one.dataset in siblings and one.old.kept and one.old.origin == ledger.origin
+    }
+
+
+def moves(lost: Mapping[str, Found], refused: Mapping[Origin, list[Row]]) -> tuple[dict[str, int], list[Row]]:
+    """Erased rows of requests and events, and the erased records of quarantine."""
     accepted = {dataset: one.erased for dataset, one in lost.items() if dataset in Kinds}
-    gone = refused.get(lost["quarantine"].old.place, []) if "quarantine" in lost else []
-    new = adjusted(rows, accepted, gone, dt)
-    one = Found("ledger", ledger, len(rows), 0, "")
-    folder = new_folder(warehouse, one, erasure)
-    done.folders.append(folder)
-    frame = spark.createDataFrame([tuple(r[c] for c in LEDGER.column_names) for r in new], LEDGER.spark_schema())
-    store.write_rows(folder, frame.coalesce(1), {})
-    off = records_off(rows, new, ledger, lost, siblings)
-    profiled = profile_runs(spark, "ledger", {ledger.place: folder})[ledger.place]
-    manifest = manifest_of(one, folder, profiled, {}, {"unaccounted_records": float(off)}, erasure)
-    if off or manifest.content_hash != rows_content_hash(LEDGER.schema_hash(), len(new), profiled[1]):
-        raise Blocked(f"{folder}: {off} records are unaccounted for after the erasure; expected 0")
-    manifest.write(folder)
-    done.found.append(one)
-    done.written["ledger", dt, ledger.place[1]] = manifest
+    return accepted, refused.get(lost["quarantine"].old.place, []) if "quarantine" in lost else []
+
+
+def ledger_rows(spark: SparkSession, new: Mapping[Origin, Sequence[Row]]) -> DataFrame:
+    """The new ledgers with `dt` and `run`."""
+    names = LEDGER.column_names
+    rows = [(*(row[name] for name in names), dt, run) for (dt, run), listed in new.items() for row in listed]
+    schema = LEDGER.spark_schema().add("dt", "string").add("run", "string")
+    return spark.createDataFrame(rows, schema).coalesce(1)
 
 
 def records_off(

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 Mark = Callable[["DataFrame"], "DataFrame"]
 """Adds `_theirs` to the rows of a dataset."""
-Describe = Callable[["DataFrame", str], tuple[Mapping[str, Any], Mapping[str, float]]]
-"""(rows, day) -> facts and metrics that were computed from the rows, and are computed again."""
+Described = Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]]
+Describe = Callable[["DataFrame", Sequence[str]], Described]
+"""(rows, days) -> for each day the facts and metrics that were computed from its rows, and are computed again."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,28 @@ def rewrite(
     declared = rows.select(*DATASETS[name].column_names, F.col("_dt").alias("dt"), F.col("_run").alias("run"))
     write_by_run(declared, warehouse / name / f"_staging-{erasure}", folders)
     profiles = profile_runs(spark, name, folders)
+    described = describe_runs(spark, name, folders, describe) if describe else {}
     for one in kept:
         place, folder = one.old.place, folders[one.old.place]
-        facts, metrics = describe(store.read_folders(spark, DATASETS[name], [folder]), place[0]) if describe else ({}, {})
+        facts, metrics = described.get(place, ({}, {}))
         manifest = manifest_of(one, folder, profiles[place], facts, metrics, erasure)
         if manifest.content_hash != one.kept_hash:
             raise Blocked(f"{folder}: holds other rows than {one.old.folder} without the erased ones; expected the same")
         manifest.write(folder)
         done.written[name, place[0], place[1]] = manifest
+
+
+def describe_runs(
+    spark: SparkSession, dataset: str, folders: Mapping[tuple[str, str], Path], describe: Describe
+) -> dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, float]]]:
+    """Facts and metrics of the new runs, in as many passes as one day has runs."""
+    found, left = {}, dict(folders)
+    while left:
+        now = {place[0]: (place, folder) for place, folder in left.items()}  # one run of each day
+        rows = store.read_folders(spark, DATASETS[dataset], [folder for _, folder in now.values()])
+        found.update({now[day][0]: one for day, one in describe(rows, list(now)).items()})
+        left = {place: folder for place, folder in left.items() if place not in found}
+    return found
 
 
 def new_folder(warehouse: Path, one: Found, erasure: str) -> Path:

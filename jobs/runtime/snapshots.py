@@ -126,17 +126,29 @@ class SnapshotLog:
                 return entry
 
     def rewrite(
-        self, head: Entry, job: str, run_id: str, outputs: Mapping[Key, str], rewritten: Mapping[Key, Mapping[str, str]]
+        self, head: Entry, job: str, run_id: str, outputs: Mapping[Key, str], rewritten: Mapping[Key, Mapping[str, str]],
+        keep_entries: int,
     ) -> Entry | None:
         """Publishes `outputs`, and everywhere in place of each rewritten run what is left of it: in older entries too.
 
-        None where a rival has committed since `head`: what it published was not looked at.
+        None where a rival has committed since `head`: what it published was not looked at. Of earlier rewritings
+        those are carried on that one of the newest `keep_entries` entries is read through.
         """
-        replaced = chained(head.replaced, rewritten)
+        before = self._still_named(head.replaced, keep_entries)
+        replaced = chained(before, rewritten)
         named = {**head.through(rewritten).snapshots, **outputs}
         changes = {key: run for key, run in named.items() if head.snapshots.get(key) != run}
         entry = self._next(head, job, run_id, named, changes, replaced)
         return entry if self._create(entry) else None
+
+    def _still_named(
+        self, replaced: Mapping[Key, Mapping[str, str]], keep_entries: int
+    ) -> dict[Key, dict[str, str]]:
+        """What of `replaced` the newest entries, as they were written, still name."""
+        kept = [self._read(number).snapshots for number in self.numbers()[-keep_entries:]] if replaced else []
+        named = {key: {entry.get(key) for entry in kept} for key in replaced}
+        found = {key: {old: new for old, new in runs.items() if old in named[key]} for key, runs in replaced.items()}
+        return {key: runs for key, runs in found.items() if runs}
 
     @staticmethod
     def _next(

@@ -123,3 +123,46 @@ def test_an_entry_is_plain_json_that_people_can_read(tmp_path: Path) -> None:
     SnapshotLog(tmp_path).commit(EMPTY, "a", "r1", {("items", DAY): "r1"}, {})
     body = json.loads((tmp_path / "_log" / "000001.json").read_text())
     assert body["snapshots"] == {"items": {DAY: "r1"}}
+
+
+KEY = ("requests", DAY)
+
+
+def test_older_entries_are_read_through_what_was_rewritten_since(tmp_path: Path) -> None:
+    log = SnapshotLog(tmp_path)
+    log.commit(log.commit(EMPTY, "a", "r1", {KEY: "r1"}, {}), "a", "r2", {KEY: "r2"}, {})
+    first = log.rewrite(log.head(), "forget", "f1", {("erasures", "always"): "f1"}, {KEY: {"r1": "r1.e", "r2": "r2.e"}}, 10)
+    assert first is not None
+    assert [log.entry(n).run(*KEY) for n in (1, 2, 3)] == ["r1.e", "r2.e", "r2.e"]
+    assert dict(first.changes) == {KEY: "r2.e", ("erasures", "always"): "f1"}
+    later = log.commit(log.head(), "b", "m", {("model", DAY): "m"}, {KEY: "r2.e"})
+    assert log.rewrite(later, "forget", "f2", {}, {KEY: {"r1.e": "r1.f"}}, 10) is not None
+    assert [log.entry(n).run(*KEY) for n in (1, 2, 4, 5)] == ["r1.f", "r2.e", "r2.e", "r2.e"]
+    with pytest.raises(Fenced, match="read as run r2, now r2.e"):
+        log.commit(first, "b", "m2", {}, {KEY: "r2"})
+
+
+def test_a_rewriting_that_a_rival_was_faster_than_publishes_nothing(tmp_path: Path) -> None:
+    log = SnapshotLog(tmp_path)
+    head = log.commit(EMPTY, "a", "r1", {KEY: "r1"}, {})
+    log.commit(head, "a", "x", {("items", DAY): "x"}, {})
+    assert log.rewrite(head, "forget", "f", {}, {KEY: {"r1": "r1.e"}}, 10) is None
+    assert log.entry(1).run(*KEY) == "r1"
+
+
+def test_rewritings_that_no_kept_entry_is_read_through_are_dropped(tmp_path: Path) -> None:
+    log = SnapshotLog(tmp_path)
+    entry = log.commit(EMPTY, "a", "r1", {KEY: "r1"}, {})
+    for n in range(3):
+        rewritten = log.rewrite(entry, "forget", f"f{n}", {}, {KEY: {str(entry.run(*KEY)): f"r1.e{n}"}}, 2)
+        assert rewritten is not None
+        entry = rewritten
+    assert log.head().replaced[KEY] == {"r1.e0": "r1.e2", "r1.e1": "r1.e2"}
+
+
+def test_an_input_that_was_not_there_fences_once_it_is(tmp_path: Path) -> None:
+    log = SnapshotLog(tmp_path)
+    log.commit(EMPTY, "a", "r1", {("items", DAY): "r1"}, {("suppressions", "always"): ""})
+    log.commit(log.head(), "forget", "s", {("suppressions", "always"): "s"}, {})
+    with pytest.raises(Fenced, match="suppressions dt=always: read as run None, now s"):
+        log.commit(log.entry(1), "a", "r2", {("items", DAY): "r2"}, {("suppressions", "always"): ""})
