@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=1, help="of the largest size; smaller ones are repeated up to thrice")
     parser.add_argument("--skewed", action="store_true", help="the largest size once more, skewed")
     parser.add_argument("--memory", default="3g", help="heap of the JVM")
-    parser.add_argument("--partitions", type=int, default=4, help="spark.sql.shuffle.partitions")
+    parser.add_argument("--partitions", type=int, default=16, help="spark.sql.shuffle.partitions")
     parser.add_argument("--folder", type=Path, help="where to work; emptied at the end (default: a temporary folder)")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mmse-labels-", dir=chosen.folder) as folder:

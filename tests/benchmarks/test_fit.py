@@ -1,0 +1,37 @@
+"""Lines through measured seconds, and sizes."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.fit import growth, line
+from benchmarks.labels import Measured, report, sizes_of, table
+
+
+def test_a_line_through_points_on_a_line_is_that_line() -> None:
+    assert line([(1, 5), (2, 7), (4, 11)]) == pytest.approx((3, 2))
+
+
+def test_growth_is_nothing_on_a_line_and_needs_three_sizes() -> None:
+    assert growth([(1, 5), (2, 7), (4, 11), (8, 19)]) == pytest.approx(0)
+    assert growth([(1, 5), (2, 7)]) is None
+
+
+def test_growth_compares_the_dearer_half_with_the_cheaper() -> None:
+    # A second costs 1 up to 2 events and 1.5 from there on; of three sizes each half has two.
+    assert growth([(4, 5), (1, 1), (2, 2)]) == pytest.approx(0.5)
+
+
+def test_sizes_double() -> None:
+    assert sizes_of(80, 4) == [10, 20, 40, 80]
+
+
+def test_the_report_takes_ratio_and_skew_from_the_largest_size() -> None:
+    small = Measured(10, 1, 20, seconds=2, cpu_seconds=3, duckdb_seconds=1)
+    large = Measured(20, 2, 40, seconds=3, cpu_seconds=5, duckdb_seconds=1.5)
+    skewed = Measured(20, 2, 39, seconds=4.5, cpu_seconds=5, duckdb_seconds=1, skewed=True)
+    found = report([small, large, skewed], 1_000, "3g")
+    assert (found["events"], found["seconds"], found["ratio_to_duckdb"], found["skew_ratio"]) == (20, 3, 2, 1.5)
+    assert (found["fixed_seconds"], found["seconds_per_million"], found["growth"]) == (1, 100_000, None)
+    assert found["equal_rows"] == 99
+    assert table([skewed]).splitlines()[-1] == "| skewed | 20 | 2 | 39 | 4.5 | 5.0 | 1.0 | 4.5 |"
