@@ -282,7 +282,24 @@ def test_a_day_ingested_and_labelled_again_is_what_the_erasure_has_left(forgotte
     assert {name: outputs[name, D2].content_hash for name in left} == left
 
 
-def test_somebody_unknown_is_no_error_and_is_listed(forgotten: Shop, spark: SparkSession) -> None:
+def test_somebody_unknown_is_no_error_and_a_rival_or_a_failure_before_the_commit_leaves_nothing(
+    forgotten: Shop, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, before = forgotten.log.numbers(), set(forgotten.warehouse.rglob("*"))
+    real = SnapshotLog.rewrite
+    answers = iter(["rival", "failure", "rival", "commit"])
+
+    def rewrite(self: SnapshotLog, *arguments: Any) -> Any:
+        answer = next(answers)
+        if answer == "failure":
+            raise OSError("the disk is full")
+        return real(self, *arguments) if answer == "commit" else None
+
+    monkeypatch.setattr(SnapshotLog, "rewrite", rewrite)
+    with pytest.raises(OSError, match="the disk is full"):
+        forget(forgotten.config, ["nobody-4715"], lambda: spark)
+    assert (forgotten.log.numbers(), set(forgotten.warehouse.rglob("*"))) == (numbers, before)
     outcome = forget(forgotten.config, ["nobody-4715"], lambda: spark)
     assert (outcome.known, outcome.rows, outcome.found) == (0, 0, [])
+    assert len(forgotten.log.numbers()) == len(numbers) + 1
     assert forgotten.manifest("suppressions", ALWAYS).metrics["users"] == 6
