@@ -12,9 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import build_tuples, build_vocabulary
+from jobs.cli import main
 from jobs.ingest_jdsearch import JOB
 from jobs.runtime.config import Config
-from jobs.runtime.errors import Blocked
 from jobs.runtime.job import JobContext, run_job
 from jobs.runtime.snapshots import SnapshotLog
 from tests.jobs.adapters.jdsearch_cases import DAY, deliver, line, product, random_files
@@ -123,12 +123,14 @@ def test_vocabulary_and_tuples_are_built_from_it_as_from_any_labels(spark: Spark
     assert tuples.rows == 60 and min(days.values()) > 0
 
 
-def test_a_missing_file_of_products_stops_the_job(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_missing_file_of_products_stops_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deliver(tmp_path, [GOOD], PRODUCTS)
     (tmp_path / "raw" / f"dt={DAY}" / "product_meta_data.txt").unlink()
-    with pytest.raises(Blocked, match=r"no file of products; expected files named product_meta_data\*"):
-        load(spark, config_of(tmp_path))
-    assert SnapshotLog(config_of(tmp_path).paths.warehouse).head().snapshots == {}
+    shop = tmp_path / "shop.yaml"
+    shop.write_text(f"paths: {{raw: {tmp_path}/raw, warehouse: {tmp_path}/warehouse, reports: {tmp_path}/reports}}\n")
+    assert main(["ingest_jdsearch", "--config", str(shop), "--date", DAY, "--log-file", "/dev/null"]) == 3
+    assert "no file of products; expected files named product_meta_data*" in capsys.readouterr().err
+    assert SnapshotLog(tmp_path / "warehouse").head().snapshots == {}
 
 
 def test_the_public_sample_is_loaded_whole(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
