@@ -5,26 +5,15 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.ingest.bots import find_bots, with_bot_rule
-from jobs.ingest.dedupe import repeated_events
-from jobs.ingest.judge import accepted, documents, firsts, judge_events, judge_requests
-from jobs.ingest.merge import merge_documents
-from jobs.ingest.staging import stage
-from jobs.ingest.text import with_normal_text
 from jobs.runtime.errors import Blocked, ConfigError, InputError
 from jobs.runtime.job import JobContext
-from jobs.runtime.manifest import rows_content_hash
-from jobs.runtime.profile import profile
-from jobs.runtime.sections import IngestSettings
 from jobs.runtime.snapshots import SnapshotLog
-from schemas import EVENTS, REQUESTS
-from tests.jobs.ingest_cases import D1, D2, D3, as_lines, config_of, deliver, event, ingest, ledger_of, lines_of, query
+from tests.jobs.ingest_cases import D1, D2, D3, config_of, deliver, event, ingest, ledger_of, query
 
 OUTPUTS = ("requests", "events", "quarantine", "ledger")
 
@@ -110,43 +99,6 @@ def config_of_same_key(root: Path, other: JobContext) -> Any:
     config = config_of(root)
     Path(config.ingest.user_key_file).write_text(Path(other.config.ingest.user_key_file).read_text())
     return config
-
-
-def outcome(spark: SparkSession, lines: Any) -> tuple[str, str]:
-    """Content hashes of the accepted requests and events, by the steps of the job."""
-    settings = IngestSettings()
-    records = stage(lines, settings, b"k" * 32).cache()
-    merged = merge_documents(documents(records))
-    bots = find_bots(merged.where("disposition is null"), firsts(records), settings.bots)
-    events = with_bot_rule(firsts(records), bots)
-    nothing = spark.createDataFrame([], "key string, arrival_date date")
-    kept = {
-        REQUESTS: with_normal_text(accepted(judge_requests(with_bot_rule(merged, bots)))),
-        EVENTS: accepted(judge_events(events, repeated_events(events, nothing, 4))),
-    }
-    found = []
-    for dataset, frame in kept.items():
-        rows, total, _ = profile(frame.select(*dataset.column_names), dataset)
-        found.append(rows_content_hash(dataset.schema_hash(), rows, total))
-    records.unpersist()
-    return found[0], found[1]
-
-
-def test_shuffling_splitting_repeating_partitions_and_time_zones_change_nothing(spark: SparkSession) -> None:
-    whole = as_lines(day_of_a_shop(D1))
-    expected = outcome(spark, lines_of(spark, whole))
-    before = spark.conf.get("spark.sql.session.timeZone")
-    try:
-        for seed, partitions, zone in ((1, 1, "UTC"), (2, 3, "America/New_York"), (3, 7, "Asia/Kolkata")):
-            random = Random(seed)
-            lines = whole + random.sample(whole, 20)
-            random.shuffle(lines)
-            half = random.randrange(1, len(lines) - 1)
-            parts = lines_of(spark, lines[:half], file="a.json").union(lines_of(spark, lines[half:], file="b.json"))
-            spark.conf.set("spark.sql.session.timeZone", zone)
-            assert outcome(spark, parts.repartition(partitions)) == expected, (seed, partitions, zone)
-    finally:
-        spark.conf.set("spark.sql.session.timeZone", before)
 
 
 def test_a_day_ingested_again_is_the_same_and_a_missing_key_stops_it(spark: SparkSession, tmp_path: Path) -> None:

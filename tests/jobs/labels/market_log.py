@@ -165,16 +165,21 @@ def oracles(requests: list[Row], events: list[Row], **rules: Any) -> list[Oracle
     return [Oracle(*part, **rules) for part in parts.values()]
 
 
-def shuffle_files(raw: Path, seed: int, files: int = 3) -> None:
-    """Deals the lines of each day and kind out anew, in random order, to some files, one of them not zipped."""
+def shuffle_files(raw: Path, seed: int, files: int = 3, again: int = 0) -> None:
+    """Deals the lines of each day and kind out anew, in random order, to some files, one of them not zipped.
+
+    With `again`, every so-manieth line is there twice.
+    """
     rng = random.Random(seed)
     for day in sorted(raw.glob("dt=*")):
-        (day / "_PRODUCER.json").unlink()
+        (day / "_PRODUCER.json").unlink(missing_ok=True)
         for kind in ("queries", "events"):
             lines: list[bytes] = []
-            for path in sorted(day.glob(f"{kind}-*.json.gz")):
-                lines += gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+            for path in sorted(day.glob(f"{kind}-*.json*")):
+                body = path.read_bytes()
+                lines += (gzip.decompress(body) if path.suffix == ".gz" else body).splitlines(keepends=True)
                 path.unlink()
+            lines += lines[::again] if again else []
             rng.shuffle(lines)
             cuts = [0, *sorted(rng.randrange(len(lines) + 1) for _ in range(files - 1)), len(lines)]
             for n, (begin, end) in enumerate(zip(cuts, cuts[1:], strict=False)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from jobs.ingest.privacy import ensure_user_key
 from jobs.runtime.config import Config
 from jobs.runtime.job import run_job
 from jobs.runtime.manifest import Manifest
+from jobs.runtime.sections import PathSettings
 from jobs.runtime.snapshots import SnapshotLog
 from tests.jobs.ingest_cases import NO_BOUNDS
 from tests.jobs.labels.market_log import ClientDay, MarketLog, Record, oracles, shuffle_files
@@ -138,6 +140,17 @@ def open_shop(
         for job in (ingest_logs.JOB, label_impressions.JOB):
             run_job(job, config, LAST - timedelta(days=night), lambda: spark)
     return Shop(config, MarketLog(stream, bytes.fromhex(key.read_text())), window)
+
+
+def deliver_again(spark: SparkSession, shop: Shop, folder: Path, seed: int) -> Shop:
+    """The same raw lines in other files and another order, every tenth twice, ingested and labelled in one run."""
+    shutil.copytree(shop.config.paths.raw, folder / "raw")
+    shuffle_files(folder / "raw", seed, files=2 + seed, again=10)
+    paths = {name: str(folder / name) for name in ("raw", "warehouse", "reports")}
+    config = shop.config.model_copy(update={"paths": PathSettings(**paths)})
+    for job in (ingest_logs.JOB, label_impressions.JOB):
+        run_job(job, config, LAST, lambda: spark)
+    return Shop(config, shop.log, shop.window)
 
 
 def assert_same(found: dict[Any, Row], expected: dict[Any, Row]) -> None:

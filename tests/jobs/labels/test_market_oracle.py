@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from jobs.market.config import FaultSettings
 from jobs.runtime.config import Config
 from tests.jobs.labels.market_log import Record
-from tests.jobs.labels.market_shop import LAST, NO_BEHAVIOUR_RULES, Shop, assert_same, open_shop
+from tests.jobs.labels.market_shop import LAST, NO_BEHAVIOUR_RULES, Shop, assert_same, deliver_again, open_shop
 
 FAULTS = {**dict.fromkeys(FaultSettings.model_fields, 0.02), "request_twice": 0.1, "late": 0.06}
 BOTS = {"scraper": 0, "price_watcher": 0.33, "click_farm": 0.33, "monitoring": 0}
@@ -134,6 +134,25 @@ def test_clicks_carts_and_orders_are_attributed_unattributed_or_repeated(shop: S
         assert manifest.metrics["conversions_unaccounted"] == 0
         totals.update(manifest.facts["events"])
     assert totals == kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("partitions", "zone", "adaptive"), [(1, "America/New_York", "true"), (3, "UTC", "false"), (7, "Asia/Kolkata", "true")])
+def test_both_jobs_publish_the_same_content_however_the_files_are_dealt_out(
+    spark: SparkSession, shop: Shop, tmp_path: Path, partitions: int, zone: str, adaptive: str
+) -> None:
+    wanted = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.session.timeZone": zone, "spark.sql.adaptive.enabled": adaptive}
+    before = {name: spark.conf.get(name) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            spark.conf.set(name, value)
+        again = deliver_again(spark, shop, tmp_path, seed=partitions)
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+    for dataset in ("requests", "events", "attributions", "impressions"):
+        one, other = ({day: m.content_hash for day, m in s.manifests(dataset).items()} for s in (shop, again))
+        assert one == other
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from jobs.runtime.sections import LabelSettings
 from mmse_model.config import StageSettings
 from schemas import ATTRIBUTIONS, IMPRESSIONS
 from tests.jobs.labels.oracle import Oracle
-from tests.jobs.labels.streams import Row, at, collected, frame, random_log
+from tests.jobs.labels.streams import Row, at, collected, event, frame, random_log, request
 
 SETTINGS = LabelSettings()
 STAGES = (
@@ -28,7 +28,16 @@ STAGES = (
     StageSettings(name="carted", evidence="carted", positive=True),
     StageSettings(name="ordered", evidence="ordered", positive=True),
 )
-LOGS = [random_log(seed) for seed in range(250)]
+ANNA = (
+    [request("anna", "abcde")],
+    [
+        event("click", "click", "b", 1, query_id="anna"), event("cart", "add_to_cart", "b", 2),
+        event("order", "purchase", "b", 5, days=1, order_id="o", session_id="checkout"),
+        event("order again", "purchase", "b", 6, days=1, order_id="o", session_id="checkout"),
+    ],
+)
+"""The worked example of docs/LABELS.md."""
+LOGS = [ANNA, *(random_log(seed) for seed in range(250))]
 REQUESTS = [row for requests, _ in LOGS for row in requests]
 EVENTS = [row for _, events in LOGS for row in events]
 
@@ -49,6 +58,19 @@ def spark_labels(spark: SparkSession) -> Iterator[tuple[DataFrame, DataFrame]]:
 @pytest.fixture(scope="module")
 def oracles() -> list[Oracle]:
     return [Oracle(requests, events) for requests, events in LOGS]
+
+
+def test_the_worked_example_is_labelled_as_the_page_says(oracles: list[Oracle]) -> None:
+    rows = {item: row for (_, item), row in oracles[0].impressions().items()}
+    assert {item: (row["position"], row["stage"]) for item, row in rows.items()} == {
+        "a": (1, "unclicked"), "b": (2, "ordered"), "c": (3, "unclicked"), "d": (4, None), "e": (5, None),
+    }
+    assert (rows["b"]["attribution_rule"], rows["b"]["examined_ts"]) == ("last_cart", at(1))
+    assert {name: rule for name, (rule, _, _) in oracles[0].attributions().items()} == {
+        "click": "own_query", "cart": "last_clicked_query", "order": "last_cart", "order again": "repeated_order",
+    }
+    sorted_by_price = Oracle([{**ANNA[0][0], "sort": "price_asc"}], ANNA[1]).impressions()
+    assert [sorted_by_price["anna", item]["stage"] for item in "abc"] == [None, "ordered", None]
 
 
 def test_every_conversion_is_attributed_as_the_rules_say(
@@ -93,10 +115,11 @@ def test_the_stage_as_of_a_cut_is_the_stage_of_a_log_that_ends_there(
 def test_layout_time_zone_and_order_of_arrival_do_not_matter(
     spark: SparkSession, spark_labels: tuple[DataFrame, DataFrame], partitions: int, zone: str, adaptive: str
 ) -> None:
-    before = {name: spark.conf.get(name) for name in ("spark.sql.session.timeZone", "spark.sql.adaptive.enabled")}
+    wanted = {"spark.sql.session.timeZone": zone, "spark.sql.adaptive.enabled": adaptive, "spark.sql.shuffle.partitions": str(partitions)}
+    before = {name: spark.conf.get(name) for name in wanted}
     try:
-        spark.conf.set("spark.sql.session.timeZone", zone)
-        spark.conf.set("spark.sql.adaptive.enabled", adaptive)
+        for name, value in wanted.items():
+            spark.conf.set(name, value)
         requests = frame(spark, "requests", shuffled(REQUESTS, partitions)).repartition(partitions)
         events = frame(spark, "events", shuffled(EVENTS + EVENTS[::3], partitions)).repartition(partitions)
         again = labels(requests, events)
