@@ -43,7 +43,8 @@ def admits_bot(agent: Column) -> Column:
 
 
 def find_bots(requests: DataFrame, events: DataFrame, settings: BotSettings) -> DataFrame:
-    """Flagged clients: arrival_date, identity, rules (all that hold, in the order of RULES).
+    """Flagged clients: arrival_date, identity, rules (all that hold, in the order of RULES; rate and regular are not
+    asked of clients with more requests than rule volume allows).
 
     `requests` (merged) and `events` (firsts of their day) have arrival_date, identity, ts, query_id
     and agent; records that name nobody are left out, and judged by their own agent alone.
@@ -83,24 +84,34 @@ def _rules(settings: BotSettings) -> dict[str, Column]:
 
 
 def _searches(requests: DataFrame, settings: BotSettings) -> DataFrame:
-    """Per client: requests, distinct texts, steady pauses among the steps, whether it ever rushed, its agent."""
-    in_order = Window.partitionBy(*CLIENT).orderBy("ts", "query_id")
-    same_text = Window.partitionBy(*CLIENT, "text").orderBy("ts", "query_id")
+    """Per client: requests, distinct texts, its agent, and the pace of those that rule volume has not settled already.
+
+    Counts come first and need no order: a client of a million requests is one row before any window opens.
+    """
     timed = requests.select(
         *CLIENT, "query_id", "agent", "ts", F.unix_micros("ts").alias("us"),
         F.xxhash64(F.lower(F.trim("query_text"))).alias("text")
     )
+    by_text = timed.groupBy(*CLIENT, "text").agg(F.count(F.lit(1)).alias("n"), F.max("agent").alias("agent"))
+    counted = by_text.groupBy(*CLIENT).agg(
+        F.sum("n").alias("requests"), F.count(F.lit(1)).alias("texts"), F.max("agent").alias("search_agent")
+    )
+    settled = counted.where(F.col("requests") > settings.max_requests_per_day).select(*CLIENT)
+    return counted.join(_paces(timed.join(settled, list(CLIENT), "left_anti"), settings), list(CLIENT), "left")
+
+
+def _paces(timed: DataFrame, settings: BotSettings) -> DataFrame:
+    """Per client, of at most `max_requests_per_day` requests: steady pauses among the steps, and whether it ever rushed."""
+    in_order = Window.partitionBy(*CLIENT).orderBy("ts", "query_id")
     paced = timed.withColumns({
-        "new_text": (F.row_number().over(same_text) == 1).cast("int"),
         "pause": F.col("us") - F.lag("us").over(in_order),
         "rushed": F.col("us") - F.lag("us", settings.max_requests_per_minute).over(in_order) < MINUTE_US,
     }).withColumn("before", F.lag("pause").over(in_order))
     alike = F.greatest("pause", "before") <= F.least("pause", "before") * settings.steady_ratio
     step = F.col("before").isNotNull()
     return paced.groupBy(*CLIENT).agg(
-        F.count(F.lit(1)).alias("requests"), F.sum("new_text").alias("texts"), F.count_if(step).alias("steps"),
-        F.count_if(step & alike).alias("steady"), F.max(F.coalesce("rushed", F.lit(False))).alias("rushed"),
-        F.max("agent").alias("search_agent"),
+        F.count_if(step).alias("steps"), F.count_if(step & alike).alias("steady"),
+        F.max(F.coalesce("rushed", F.lit(False))).alias("rushed"),
     )
 
 

@@ -40,6 +40,13 @@ def person(seed: int, requests: int) -> Searches:
     return found
 
 
+def test_the_pace_of_a_client_is_not_asked_for_once_its_volume_tells(spark: SparkSession) -> None:
+    # One request a second, of one text: both rush, and only of the smaller one more than its count is known.
+    clients = {"small": ([(float(n), "t") for n in range(80)], 40), "large": ([(float(n), "t") for n in range(81)], 40)}
+    found = flagged(spark, clients, BotSettings(max_requests_per_day=80))
+    assert found == {"small": ["rate", "regular", "repetition"], "large": ["volume", "repetition"]}
+
+
 def test_each_behaviour_is_flagged_by_its_rule_alone(spark: SparkSession) -> None:
     odd = [n * n * 7.0 for n in range(400)]  # pauses that grow, so that no other rule is near
     clients = {
