@@ -26,7 +26,7 @@ QUARANTINE = Dataset(
         Column("reason", "string", False, "a code such as bad_timestamp"),
         Column("field", "string"),
         Column("value", "string", True, "scrubbed, at most 80 characters"),
-        Column("sha256", "string", False, "digest of the raw line"),
+        Column("sha256", "string", False, "digest of the raw line, or of a row of CSV or Parquet as JSON"),
         Column("excerpt", "string", True, "scrubbed, at most 200 characters"),
         Column("query_id", "string", True, "as far as the record could be read; with the next three it can be erased"),
         Column("session_id", "string"),

@@ -26,6 +26,14 @@ def known_zone(name: str | None) -> str | None:
     return name
 
 
+def plain_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns of file names. Raises ValueError for one that names a folder or has other placeholders than * and ?."""
+    for pattern in patterns:
+        if not pattern or set(pattern) & set("/[]"):
+            raise ValueError(f"{pattern!r}: expected the name of a file in its folder, with * and ? as placeholders")
+    return patterns
+
+
 class FieldSettings(Settings):
     """Where one canonical field stands. In YAML the path alone will do: `query_text: request.q`."""
 
@@ -105,13 +113,7 @@ class FileSettings(Settings):
     header: bool = Field(True, description="csv: the first line names the columns, exactly as declared")
     nulls: tuple[str, ...] = Field((), description="texts that mean that a value is absent, such as NULL or \\N")
 
-    @field_validator("files")
-    @classmethod
-    def _plain_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            if not pattern or set(pattern) & set("/[]"):
-                raise ValueError(f"{pattern!r}: expected the name of a file in its folder, with * and ? as placeholders")
-        return patterns
+    _files = field_validator("files")(plain_patterns)
 
     @model_validator(mode="after")
     def _csv_alone(self) -> FileSettings:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from jobs.runtime.checks import refuse_unknown
 from jobs.runtime.ga4_sections import Ga4Settings
-from jobs.runtime.mapping_sections import MappingSettings, known_zone
+from jobs.runtime.mapping_sections import MappingSettings, known_zone, plain_patterns
 from mmse_model.config import Settings
 from schemas.events import ACTIONS
 
@@ -53,7 +53,9 @@ class IngestSettings(Settings):
     """Raw logs to canonical requests and events."""
 
     adapter: Literal["ubi", "mapping", "ga4"] = "ubi"
-    files: tuple[str, ...] = Field(("queries*", "events*", "ubi*"), min_length=1, description="names of raw files, as patterns")
+    files: tuple[str, ...] = Field(
+        ("queries*", "events*", "ubi*"), min_length=1, description="names of raw files, as patterns of * and ?"
+    )
     catch_up_days: int = Field(0, ge=0, le=366, description="earlier arrival days without a snapshot that are ingested too")
     late_days: int = Field(3, ge=0, le=366, description="what happened more days before its arrival is too_late")
     future_minutes: int = Field(60, ge=0, le=1_440, description="a time this far past the arrival day is still believed")
@@ -78,6 +80,7 @@ class IngestSettings(Settings):
     ga4: Ga4Settings = Ga4Settings()
 
     _zone = field_validator("time_zone")(known_zone)
+    _files = field_validator("files")(plain_patterns)
 
     @model_validator(mode="after")
     def _mapped(self) -> IngestSettings:
