@@ -112,9 +112,9 @@ def _with_hits(rows: DataFrame, listed: Column) -> DataFrame:
     ranked = rows.withColumn("_rank", F.row_number().over(of_search.orderBy(*_in_time())))
     view = F.struct(F.col("_us"), F.col("_ids").alias("ids"), F.col("_places").alias("places"))
     shown = listed & (F.size("_ids") > 0) & (F.col("_rank") <= MOST_VIEWS)
-    views = F.array_sort(F.collect_list(F.when(shown, view)).over(of_search))
-    hits = F.aggregate(views, F.array().cast("array<string>"), _put)
-    return ranked.withColumn("_hits", hits).withColumn("_hits", F.when(F.size("_hits") > 0, F.col("_hits"))).drop("_rank")
+    seen = ranked.withColumn("_views", F.collect_list(F.when(shown, view)).over(of_search))
+    hits = F.aggregate(F.array_sort("_views"), F.array().cast("array<string>"), _put)
+    return seen.withColumn("_hits", F.when(F.size("_views") > 0, hits)).drop("_rank", "_views")
 
 
 def _put(shown: Column, view: Column) -> Column:
