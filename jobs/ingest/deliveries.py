@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from os.path import abspath
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def files_in(folder: Path, day: str, prefix: str, layouts: Layouts) -> tuple[Raw
     """The raw files that lie in a folder itself, by name; each name in the ledger begins with `prefix`."""
     there = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
     claimed = [(p, layout) for p in there if (layout := layout_of(p.name, layouts))]
-    return tuple(RawFile(day, prefix + p.name, str(p.absolute()), p.stat().st_size, layout) for p, layout in claimed)
+    # abspath and not absolute(): Spark names files without "..", and what it counts is found again by name.
+    return tuple(RawFile(day, prefix + p.name, abspath(p), p.stat().st_size, layout) for p, layout in claimed)
 
 
 def _expected(layouts: Layouts) -> str:

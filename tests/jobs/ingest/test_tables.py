@@ -168,7 +168,7 @@ def test_files_of_three_formats_are_read_as_spark_counts_them(
     (folder / "b.csv").write_text('id,text\n\n1,x\r\n2,"y\nz"\n')
     pq.write_table(pa.table({"id": [str(n) for n in range(7)]}), folder / "c.parquet", row_group_size=3)
     layouts = {"a*": (JSON_LINES,), "b*": (CSV,), "c*": (PARQUET,)}
-    [delivery] = find_deliveries(tmp_path / "raw", D1, [], layouts)
+    [delivery] = find_deliveries(tmp_path / "raw" / ".." / "raw", D1, [], layouts)
     read = {(r["file"], r["line"]): r["text"] for r in read_lines(spark, delivery.files).collect()}
     assert {key: json.loads(text) for key, text in read.items() if "c.parquet" in key[0]} == {
         (f"dt={D1}/c.parquet", n + 1): {"id": str(n)} for n in range(7)
