@@ -20,6 +20,8 @@ FIXED = {
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # Noting the line of Python behind every expression takes more time than building the plan.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
 QUIET = Path(__file__).with_name("log4j2.properties")
