@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from jobs.runtime.config import Config
+from jobs.runtime.logs import LOGGER
 from jobs.runtime.sections import SparkSettings
 from jobs.runtime.session import start_session
 
@@ -27,6 +29,14 @@ def spark() -> Iterator[object]:
     session = start_session(Config(spark=settings), "tests")
     yield session
     session.stop()
+
+
+@pytest.fixture(autouse=True)
+def fresh_logger() -> None:
+    """mmse's logger as it is on import: a command that an earlier test ran in this process has set it up for itself."""
+    LOGGER.handlers.clear()
+    LOGGER.setLevel(logging.NOTSET)
+    LOGGER.propagate = True
 
 
 @pytest.fixture(scope="session")
