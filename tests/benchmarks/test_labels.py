@@ -32,6 +32,7 @@ def read(spark: SparkSession, labelled: Config, dataset: str) -> DataFrame:
     return spark.read.parquet(*files_of(labelled, [dataset])[dataset])
 
 
+@pytest.mark.slow
 def test_spark_and_duckdb_agree_row_for_row(labelled: Config, tmp_path: Path) -> None:
     files, target = files_of(labelled, ("requests", "events", "impressions")), tmp_path / "duckdb.parquet"
     with connect(tmp_path / "spill") as database:
@@ -41,6 +42,7 @@ def test_spark_and_duckdb_agree_row_for_row(labelled: Config, tmp_path: Path) ->
         assert rows == database.execute(f"SELECT count(*) FROM '{target}'").fetchone()[0] > 20_000
 
 
+@pytest.mark.slow
 def test_a_single_changed_or_missing_row_would_be_found(labelled: Config, tmp_path: Path) -> None:
     files = files_of(labelled, ("requests", "events", "impressions"))
     target, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
@@ -56,6 +58,7 @@ def test_a_single_changed_or_missing_row_would_be_found(labelled: Config, tmp_pa
         assert len(differences(database, files["impressions"], other)[1]) == 1
 
 
+@pytest.mark.slow
 def test_the_log_holds_what_the_rules_speak_of(spark: SparkSession, labelled: Config) -> None:
     rules = {row["rule"] for row in read(spark, labelled, "attributions").select("rule").distinct().collect()}
     assert rules >= set(ATTRIBUTION_RULES) - {"none"}

@@ -109,6 +109,7 @@ def test_candidates_that_no_product_describes_are_counted(loaded: JobContext) ->
     assert loaded.outputs["impressions", DAY].facts["without_metadata"] == {"items": 1, "impressions": 1}
 
 
+@pytest.mark.slow
 def test_vocabulary_and_tuples_are_built_from_it_as_from_any_labels(spark: SparkSession, tmp_path: Path) -> None:
     deliver(tmp_path, *random_files(searches=60, products=30))
     config = config_of(tmp_path, tuples={"row_group_rows": 8}, train={"window_days": 8}, item_stream={"entries": 50})

@@ -124,6 +124,7 @@ def test_what_was_rescued_is_counted(story: Story) -> None:
     assert facts == {"int64_as_text": 11, "not_set": 1, "order_of_appearance": 1, "term_in_page_location": 1, "term_of_session": 1}
 
 
+@pytest.mark.slow
 def test_parquet_and_all_days_in_one_run_give_the_same_content(
     spark: SparkSession, story: Story, tmp_path: Path
 ) -> None:
