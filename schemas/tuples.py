@@ -30,7 +30,7 @@ TUPLES = Dataset(
     ),
     key=("query_id",),
     packed={
-        "query": "<i4", "dense_ids": "<i8", "items": "<i4", "shares": "<f4", "item_seen": "|u1",
+        "query": "<i4", "dense_ids": "<i8", "items": "<i4", "shares": "<f4", "item_seen": "<u1",
         "known_positives": "<i8", "negative_ids": "<i8", "negatives": "<i4",
     },
     metrics=(

@@ -54,7 +54,7 @@ def tuple_rows(grains: Grains, config: Any) -> pd.DataFrame:
             "dense_ids": pack(dense, "<i8"), "items": pack(np.where(dense[:, None] < 0, 0, items[dense]), "<i4"),
             "shares": pack(np.full((len(slots), 2), 1 / 20), "<f4"), "known_positives": pack(np.full(16, -1), "<i8"),
             "last_event_ts": datetime(2026, 1, 2, tzinfo=timezone.utc), "query_seen": n >= 20, "held_out": False,
-            "item_seen": pack(dense >= 0, "|u1"), "negative_ids": b"", "negatives": b"",
+            "item_seen": pack(dense >= 0, "<u1"), "negative_ids": b"", "negatives": b"",
         })
     return pd.DataFrame(rows)
 
