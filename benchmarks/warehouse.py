@@ -21,13 +21,15 @@ BOUNDS = {"attributions.unattributed_share.warning": {}}
 """A click of this log may have lost its query id and its session's search: a warning would tell nothing."""
 
 
+STREAM_ENTRIES = 100_000
 SMALL_TASKS = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m"}
 """Both cores have work at every size: by Spark's 64 MiB the smaller ones would run on one, and a line be none."""
 
 
 def config_for(folder: Path, memory: str, partitions: int) -> Config:
-    """A configuration with every default but the paths and the session's size."""
+    """A configuration with every default but the paths, the session's size, and an item stream as long for every size."""
     return Config.model_validate({
+        "item_stream": {"entries": STREAM_ENTRIES},
         "paths": {name: str(folder / name) for name in ("raw", "warehouse", "reports")}, "audit": {"bounds": BOUNDS},
         "spark": {"driver_memory": memory, "shuffle_partitions": partitions, "conf": SMALL_TASKS},
     })

@@ -97,7 +97,9 @@ class Proposal:
         read, and only those drawn meet `popularity` (dense_id, locale, available, positives), whose own are drawn apart.
         """
         known = popularity.where("available and positives > 0")
-        rest = items.where("available").select("dense_id", "locale", "available", F.lit(0).cast("bigint").alias("positives"))
+        # Almost every item of a large catalogue fails this comparison of numbers, before its locale is looked at.
+        likely = items.where("available").where(chance(seed) < entries * self.most_uniform())
+        rest = likely.select("dense_id", "locale", "available", F.lit(0).cast("bigint").alias("positives"))
         uniform = self.copied(rest, entries, seed).join(known.select("dense_id"), "dense_id", "left_anti")
         own = self.copied(known.select("dense_id", "locale", "available", "positives"), entries, seed)
         return uniform.unionByName(own).select(
@@ -105,12 +107,14 @@ class Proposal:
             F.col("share").cast("float").alias("share"), F.col("probability").cast("float").alias("probability"),
         )
 
+    def most_uniform(self) -> float:
+        """The largest probability of an item without a positive."""
+        return max((self.locales[n].rates(w, self.settings.uniform_share)[0] for n, w in self.weights().items()), default=0.0)
+
     def copied(self, items: DataFrame, entries: int, seed: int) -> DataFrame:
         """The items that are drawn at all, with their number of copies, `_copies`."""
         expected = F.col("probability") * entries
-        hashed = F.xxhash64(F.lit(seed), F.lit("copies"), "dense_id")
-        uniform = F.pmod(hashed, F.lit(RESOLUTION)) / F.lit(float(RESOLUTION))
-        one_more = (uniform < expected - F.floor(expected)).cast("bigint")
+        one_more = (chance(seed) < expected - F.floor(expected)).cast("bigint")
         copies = (F.floor(expected) + one_more).cast("int")
         return self.with_probability(items).withColumn("_copies", copies).where("_copies > 0")
 
@@ -125,6 +129,12 @@ def popularity_of(slots: DataFrame) -> DataFrame:
 def stream_entries(settings: StreamSettings, needed: int) -> int:
     """Expected length of the stream: as configured, else what training takes, within `most_entries`."""
     return settings.entries or max(1, min(needed, settings.most_entries))
+
+
+def chance(seed: int) -> Column:
+    """A number in [0, 1) for each `dense_id`: what decides over the fraction of a copy."""
+    hashed = F.xxhash64(F.lit(seed), F.lit("copies"), "dense_id")
+    return F.pmod(hashed, F.lit(RESOLUTION)) / F.lit(float(RESOLUTION))
 
 
 def popular(alpha: float) -> Column:
