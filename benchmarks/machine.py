@@ -1,4 +1,4 @@
-"""What this machine has, and what a JVM has taken of it, from /proc."""
+"""What this machine has, and what a process has taken of it, from /proc."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ def machine() -> dict[str, float]:
     return {"cores": os.cpu_count() or 0, "gib": round(pages / 2**30, 1)}
 
 
+def peak_mib(process: Path = Path("/proc/self")) -> float:
+    """The most memory of a process that was resident at once since it began (VmHWM)."""
+    for line in (process / "status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) / 1024)
+    raise OSError(f"{process}/status: no VmHWM")
+
+
 class Jvm:
     """The JVM of a local Spark session."""
 
@@ -21,11 +29,8 @@ class Jvm:
         self.folder = Path(f"/proc/{pid}")
 
     def peak_mib(self) -> float:
-        """The most memory that was resident since the process began: heap, code, stacks and buffers (VmHWM)."""
-        for line in (self.folder / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) / 1024)
-        raise OSError(f"{self.folder}/status: no VmHWM")
+        """The most memory that was resident since the process began: heap, code, stacks and buffers."""
+        return peak_mib(self.folder)
 
     def cpu_seconds(self) -> float:
         """Processor time of all its threads so far."""
