@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from benchmarks.reading import BARE, BATCHED, ONE_CORE, WAYS, Measured, Way, measure
-from benchmarks.training_files import Files, row_bytes, write
+from benchmarks.reading import BARE, BATCHED, ONE_CORE, WAYS, Measured, Way
+from benchmarks.training_files import row_bytes, write
 from mmse_model.config import TrainSettings
 
 
 def measure_apart(way: Way, folder: Path, rows: int) -> Measured:
     """The same in a process of its own."""
-    options = ["--rows", str(rows), "--folder", str(folder), "--way", json.dumps(asdict(way))]
-    done = subprocess.run([sys.executable, "-m", "benchmarks.loader", *options], check=True, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.reading", json.dumps(asdict(way)), str(rows), str(folder)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -72,14 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=300_000, help="tuples; there are twice as many stream entries")
     parser.add_argument("--repeats", type=int, default=3, help="processes for each way")
     parser.add_argument("--folder", type=Path, help="where to work; emptied at the end (default: a temporary folder)")
-    parser.add_argument("--way", help=argparse.SUPPRESS)  # a process of its own: measures one way on files that are there
     chosen = parser.parse_args(arguments)
-    if chosen.way:
-        way = Way(**json.loads(chosen.way))
-        if way.cores:
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: way.cores])
-        print(json.dumps(asdict(measure(way, Files.below(chosen.folder), chosen.rows))))
-        return 0
     with tempfile.TemporaryDirectory(prefix="mmse-loader-", dir=chosen.folder) as name:
         files = write(Path(name), chosen.rows)
         rounds = [{way: measure_apart(way, Path(name), chosen.rows) for way in WAYS} for _ in range(chosen.repeats)]

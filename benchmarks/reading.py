@@ -1,10 +1,16 @@
-"""Ways of reading training files into memory, measured in the process that they run in."""
+"""Ways of reading training files into memory, each in a process of its own that does nothing else:
+
+    python -m benchmarks.reading '{"name": "loader", "workers": 2}' ROWS FOLDER
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -119,3 +125,15 @@ def measure(way: Way, files: Files, rows: int) -> Measured:
             done += len(queries)
         speeds.append((done / (time.perf_counter() - started), 1e6 * (time.process_time() - cpu) / done))
     return Measured(round(speeds[-1][0]), round(speeds[0][0]), round(speeds[-1][1], 2), peak_mib(), checksum)
+
+
+def main() -> None:
+    """Measures the way that the first argument describes on files of ROWS tuples; the last line is JSON."""
+    way = Way(**json.loads(sys.argv[1]))
+    if way.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: way.cores])
+    print(json.dumps(asdict(measure(way, Files.below(Path(sys.argv[3])), int(sys.argv[2])))))
+
+
+if __name__ == "__main__":
+    main()

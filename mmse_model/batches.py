@@ -137,7 +137,7 @@ def _compare(found: Mapping[str, Any], expected: Mapping[str, Any], prefix: str 
 def read_in_order(tuple_files: Sequence[Path], shapes: Mapping[str, int], batch_size: int) -> Iterator[Batch]:
     """Every tuple once, unshuffled, without a stream; the last batch may be smaller."""
     table = tuple_table(tuple_files, shapes)
-    for file, arrays in zip(table.files, table.read(table.files)):
+    for arrays, file in zip(table.read(table.files), table.files):
         for start in range(0, file.rows, batch_size):
             yield make_batch({name: values[start : start + batch_size].copy() for name, values in arrays.items()})
 

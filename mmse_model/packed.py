@@ -105,10 +105,10 @@ class PackedTable:
             raise PackedError(f"{file.path}: {name} is {column.type} with {column.null_count} nulls; expected binary without")
         _, ends, values = column.buffers()
         offsets = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1]
-        wrong = np.setdiff1d(np.diff(offsets), [width])
-        if len(wrong):
+        widths = np.diff(offsets)
+        if (widths != width).any():
             raise PackedError(
-                f"{file.path}: {name} holds {wrong[0]} bytes a row; expected {width}, shape {shape} of {dtype.str}"
+                f"{file.path}: {name} holds {widths[widths != width][0]} bytes a row; expected {width}: {shape} of {dtype.str}"
             )
         return np.ndarray((len(column), *shape), dtype, values, int(offsets[0]))
 

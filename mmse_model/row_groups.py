@@ -7,15 +7,14 @@ Python object of every packed value, which costs half as much again as decoding 
 
 from __future__ import annotations
 
-import atexit
 import time
 import warnings
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyarrow.filesystem import LocalFileSystem
 
 from mmse_model.packed_files import PackedError
 
@@ -31,7 +30,6 @@ def open_reader(paths: Sequence[Path], columns: Sequence[str]) -> Any:
     """A Petastorm reader of Arrow tables over the files in this order, one row group at a time, once."""
     from petastorm import make_batch_reader
 
-    _once_at_exit()
     urls = []
     for path in paths:
         text = str(path.absolute())
@@ -41,7 +39,8 @@ def open_reader(paths: Sequence[Path], columns: Sequence[str]) -> Any:
     # Names are taken as regular expressions; the `$` keeps Petastorm from warning of those that begin alike.
     names = [f"{name}$" for name in columns]
     reader = make_batch_reader(
-        urls, schema_fields=names, reader_pool_type="dummy", shuffle_row_groups=False, num_epochs=1
+        urls, schema_fields=names, reader_pool_type="dummy", shuffle_row_groups=False, num_epochs=1,
+        filesystem=LocalFiles(),
     )
     if not hasattr(reader, "_results_queue_reader"):
         raise RuntimeError("petastorm's Reader has no _results_queue_reader; expected that of 0.12.1")
@@ -50,21 +49,26 @@ def open_reader(paths: Sequence[Path], columns: Sequence[str]) -> Any:
     return reader
 
 
-@cache
-def _once_at_exit() -> None:
-    """Has the interpreter wait a moment before it ends.
-
-    Arrow's threads let go of the files, which are Python objects, some milliseconds after a read has returned; one that
-    asks for the interpreter while it is ending aborts the process.
-    """
-    atexit.register(time.sleep, 0.2)
-
-
 def _wait_for_queue(reader: Any, seconds: float = 0.02) -> None:
     """Returns when the reader's own thread has queued all row groups, or has had its time, where they are many."""
     stop = time.monotonic() + seconds
     while not reader.ventilator.completed() and time.monotonic() < stop:
         time.sleep(0.0002)
+
+
+class LocalFiles(LocalFileSystem):
+    """Petastorm's local file system, opening files by Arrow itself.
+
+    Python file objects, which it opens otherwise, have Arrow's threads wait for the interpreter at every read, and abort
+    the process when it ends while one of them is still being let go of.
+    """
+
+    def __init__(self) -> None:
+        """The parent's does nothing but warn that pyarrow has newer file systems, which Petastorm cannot use."""
+
+    def open(self, path: str, mode: str = "rb") -> pa.NativeFile:
+        """A file to read from."""
+        return pa.OSFile(str(path), mode)
 
 
 class ArrowTables:

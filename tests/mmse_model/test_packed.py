@@ -79,7 +79,7 @@ def test_a_file_of_another_dataset_is_named(tmp_path: Path) -> None:
 
 def test_another_shape_is_named(tmp_path: Path) -> None:
     table = tuple_table(write(tmp_path / "tuples", tuple_rows, 16, 16), {**SHAPES, "Q": 4})
-    with pytest.raises(PackedError, match=r"query holds 12 bytes a row; expected 16, shape \(4,\) of <i4"):
+    with pytest.raises(PackedError, match=r"query holds 12 bytes a row; expected 16: \(4,\) of <i4"):
         ids_of(table)
 
 
