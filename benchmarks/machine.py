@@ -1,4 +1,4 @@
-"""What this machine has, and what a JVM has taken of it, from /proc."""
+"""What this machine has, and what a process has taken of it, from /proc."""
 
 from __future__ import annotations
 

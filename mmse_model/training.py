@@ -58,7 +58,7 @@ def run_training(task_json: str, report: Callable[[str], None] = print) -> None:
         loader = TupleLoader(
             list(task.train_files), list(task.stream_files), task.shapes, task.train.batch_size,
             task.train.stream_items, task.seed, rank=ranks.rank, world=ranks.world,
-            digests=task.digests,
+            digests=task.digests, workers=task.train.loader_workers,
         )
         validation = read_validation(task)
         trainer = Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks)

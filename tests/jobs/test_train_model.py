@@ -163,6 +163,16 @@ def test_a_recent_model_is_published_again_and_an_old_one_is_not(spark: Any, sho
         train(spark, shop, date(2026, 1, 15))
 
 
+def test_another_number_of_reading_threads_changes_no_model_and_trains_none_anew(spark: Any, shop: Any) -> None:
+    first = train(spark, shop)
+    faster = shop.model_copy(update={"train": shop.train.model_copy(update={"loader_workers": 3})})
+    assert faster.hash() == shop.hash()
+    next_day = train(spark, faster, date(2026, 1, 9))
+    assert next_day.outputs["model", "2026-01-09"].content_hash == first.outputs["model", "2026-01-08"].content_hash
+    anew = train(spark, faster)  # the model of the day itself is always trained
+    assert anew.outputs["model", "2026-01-08"].content_hash == first.outputs["model", "2026-01-08"].content_hash
+
+
 def test_a_model_of_other_settings_is_not_published_again(spark: Any, shop: Any) -> None:
     changed = shop.model_copy(update={"train": shop.train.model_copy(update={"learning_rate": 0.01})})
     with pytest.raises(InputError, match="vocabulary dt=2026-01-09: not published"):

@@ -76,7 +76,7 @@ def test_the_ranking_loss_counts_an_own_negative_as_one_more_random_item() -> No
     query = model.encode_queries(batch.query)
     clicked, own = model.encode_items(torch.cat([batch.items[:, 2], batch.negatives[:, 0]]))
     margin = STAGES[1].margin + STAGES[2].margin
-    assert found == pytest.approx(max(0.0, float(margin - (query @ clicked - query @ own))), abs=1e-6)
+    assert found == pytest.approx(max(0.0, (margin - (query @ clicked - query @ own)).item()), abs=1e-6)
 
 
 def test_a_batch_with_another_number_of_own_negatives_is_refused() -> None:
