@@ -93,8 +93,12 @@ def split_files(paths: list[Path]) -> dict[str, list[Path]]:
 
 
 def work_key(context: JobContext) -> str:
-    """Names the checkpoints of one training run: equal keys mean equal results."""
+    """Names the checkpoints of one training run: equal keys mean equal results.
+
+    The files are part of it, not only their rows: the loader's position is a place in them.
+    """
     inputs = [context.manifest(name).content_hash for name in ("tuples", "item_stream", "vocabulary")]
+    inputs += digests_of(context, "tuples", "item_stream").values()
     return hashlib.sha256(" ".join([context.config.hash(), context.code_version, *inputs]).encode()).hexdigest()[:24]
 
 
