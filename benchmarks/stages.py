@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 ENTRY = re.compile(r"Scan parquet[^\n]*\n(Output[^\n]*)\n(?:Batched[^\n]*\n)?(Location: [^\n]*)")
+WRITTEN = re.compile(r"InsertIntoHadoopFsRelationCommand\s*\n(?:Input[^\n]*\n)?(Arguments: [^,\n]*)")
 DATASET = re.compile(r"/(\w+)/dt=[^/]*/run=|/_staging-[^/]+/(\w+)")
 
 
 @dataclass(frozen=True)
 class Query:
-    """One SQL execution: what it was called, seconds from submission to completion, the seconds of its tasks, and its scans."""
+    """One SQL execution: what it wrote or was called, seconds from submission to completion, seconds of its tasks, its scans."""
 
     name: str
     seconds: float
@@ -80,10 +81,18 @@ def _query(query: Any, stages: dict[int, Any]) -> Query:
     own = [stages[n] for n in stages if query.stages().contains(n)]
     end = query.completionTime()
     seconds = (end.get().getTime() - query.submissionTime()) / 1000 if end.isDefined() else float("nan")
+    plan = query.physicalPlanDescription()
     return Query(
-        query.description(), seconds, sum(s.executorRunTime() for s in own) / 1000, sum(s.shuffleWriteBytes() for s in own),
-        scans_of(query.physicalPlanDescription()),
+        written_by(plan) or query.description(), seconds, sum(s.executorRunTime() for s in own) / 1000,
+        sum(s.shuffleWriteBytes() for s in own), scans_of(plan),
     )
+
+
+def written_by(plan: str) -> str:
+    """`write NAME` of the dataset or scratch folder that a formatted plan writes; empty where it writes none."""
+    found = WRITTEN.search(plan)
+    name = DATASET.search(found.group(1)) if found else None
+    return f"write {name.group(1) or name.group(2)}" if name else ""
 
 
 def scans_of(plan: str) -> dict[str, int]:

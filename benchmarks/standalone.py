@@ -81,7 +81,8 @@ def standalone_cluster(work: Path) -> Iterator[Cluster]:
     """Starts master and workers and waits until both workers are registered."""
     work.mkdir(parents=True, exist_ok=True)
     py_files = work / "mmse.zip"
-    subprocess.run([sys.executable, str(REPOSITORY / "scripts" / "package.py"), str(py_files)], check=True)
+    package = [sys.executable, str(REPOSITORY / "scripts" / "package.py"), str(py_files)]
+    subprocess.run(package, check=True, stdout=subprocess.DEVNULL)
     env, port = environment(work), free_port()
     url = f"spark://127.0.0.1:{port}"
     spark_class = str(SPARK_HOME / "bin" / "spark-class")

@@ -31,7 +31,7 @@ from benchmarks.tuples_compare import differences
 from benchmarks.tuples_driver import DriverMemory, on_cluster
 from benchmarks.tuples_reference import build_with_duckdb
 from benchmarks.tuples_report import Measured, Scans, report, table
-from benchmarks.tuples_warehouse import build_all, joined, publish_catalogue, publish_labels
+from benchmarks.tuples_warehouse import build_all, joined, publish_catalogue, publish_labels, publish_vocabulary
 from benchmarks.warehouse import config_for, files_of
 from jobs.runtime.config import Config
 from jobs.runtime.job import JobContext
@@ -57,16 +57,18 @@ class Benchmark:
         return config_for(self.folder / name, self.memory, self.partitions)
 
     def publish(self, sizes: list[Size]) -> None:
-        """Publishes every catalogue, and every log, once."""
+        """Publishes every catalogue and every log once, and one vocabulary for all."""
         for items in sorted({items for _, items in sizes}):
             publish_catalogue(self.spark, self.config(f"items{items}"), ShopCatalogue(items))
+        publish_vocabulary(self.spark, self.config("vocabulary"), ShopCatalogue(max(items for _, items in sizes)))
         for size in sizes:
             log = ShopLabels.of(*size)
             self.rows[size] = publish_labels(self.spark, self.config(f"log{size[0]}-{size[1]}"), log)
 
     def inputs(self, size: Size, name: str) -> Config:
         """A fresh warehouse with the inputs of a size."""
-        return joined(self.config(f"items{size[1]}"), self.config(f"log{size[0]}-{size[1]}"), self.config(name))
+        sources = (self.config(n) for n in (f"items{size[1]}", "vocabulary", f"log{size[0]}-{size[1]}"))
+        return joined(*sources, self.config(name))
 
     def warm_up(self, size: Size) -> None:
         """Builds once, for the JVM's sake."""

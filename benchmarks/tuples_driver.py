@@ -43,12 +43,13 @@ def on_cluster(work: Path, configs: Sequence[Any], day: date) -> list[DriverMemo
     with standalone_cluster(work) as cluster:
         for number, config in enumerate(configs):
             path = work / f"config{number}.json"
-            path.write_text(config.model_dump_json(), encoding="utf-8")
+            path.write_text(config.model_dump_json(exclude_unset=True), encoding="utf-8")
             done = cluster.submit_script(
                 Path(__file__), str(path), day.isoformat(), timeout=TIMEOUT, python_path=REPOSITORY
             )
             if done.returncode:
-                sys.exit(f"the submitted job failed: {done.stderr[-3000:]}")
+                said = "\n".join(line for line in done.stderr.splitlines() if " INFO " not in line)
+                sys.exit(f"the submitted job failed: {said[-3000:]}")
             found.append(DriverMemory(**json.loads(done.stdout.splitlines()[-1])))
     return found
 

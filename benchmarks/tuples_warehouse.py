@@ -1,4 +1,4 @@
-"""The four inputs of `build_tuples`, published once through the real store: a catalogue, and a log over it."""
+"""The four inputs of `build_tuples`, published once through the real store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.runtime.config import Config
 from jobs.runtime.job import Job, JobContext, run_job
 from jobs.tuples.vocabulary import count_tokens, rank_tokens
 
-OF_CATALOGUE, OF_LOG = ("items", "vocabulary"), ("requests", "impressions")
+OF_LOG = ("requests", "impressions")
 SAMPLE = 50_000
 """Items and queries that the vocabulary is counted from: its own cost is another job's."""
 RIGHT = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0}
@@ -23,16 +23,24 @@ RIGHT = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0}
 
 
 def publish_catalogue(spark: Any, config: Config, catalogue: ShopCatalogue) -> dict[str, int]:
-    """Publishes `items` and `vocabulary`, audited and committed; returns their rows."""
+    """Publishes `items`, audited and committed; returns their rows."""
 
     def write(context: JobContext) -> None:
         context.write("items", items_of(spark, catalogue))
+
+    return rows_of(run_job(Job("shop_catalogue", (), ("items",), write), config, LAST, lambda: spark))
+
+
+def publish_vocabulary(spark: Any, config: Config, catalogue: ShopCatalogue) -> dict[str, int]:
+    """Publishes `vocabulary`, counted in a sample of the catalogue and of its queries; returns its rows."""
+
+    def write(context: JobContext) -> None:
         sample = items_of(spark, catalogue, min(SAMPLE, catalogue.items))
-        texts = spark.range(SAMPLE).select(query_text(catalogue, F.col("id")).alias("text"), F.lit(1).alias("weight"))
+        texts = spark.range(SAMPLE).select(query_text(catalogue, F.col("id")).alias("text"), F.expr("1L").alias("weight"))
         ranked = rank_tokens(count_tokens(sample, texts, config.grains), config.grains)
         context.write("vocabulary", ranked.coalesce(1).sortWithinPartitions("grain", "rank"))
 
-    return rows_of(run_job(Job("shop_catalogue", (), OF_CATALOGUE, write), config, LAST, lambda: spark))
+    return rows_of(run_job(Job("shop_vocabulary", (), ("vocabulary",), write), config, LAST, lambda: spark))
 
 
 def publish_labels(spark: Any, config: Config, log: ShopLabels) -> dict[str, int]:
@@ -48,9 +56,11 @@ def publish_labels(spark: Any, config: Config, log: ShopLabels) -> dict[str, int
     return rows_of(run_job(Job("shop_labels", (), OF_LOG, write), config, LAST, lambda: spark))
 
 
-def joined(catalogue: Config, log: Config, target: Config) -> Config:
-    """Gives the warehouse of `target` the inputs of both, and nothing else."""
-    return linked(log, linked(catalogue, target, OF_CATALOGUE), OF_LOG)
+def joined(catalogue: Config, vocabulary: Config, log: Config, target: Config) -> Config:
+    """Gives the warehouse of `target` the inputs of all three, and nothing else."""
+    for source, datasets in ((catalogue, ("items",)), (vocabulary, ("vocabulary",)), (log, OF_LOG)):
+        linked(source, target, datasets)
+    return target
 
 
 def build_all(spark: Any, config: Config) -> JobContext:

@@ -12,14 +12,14 @@ from pyspark.sql import SparkSession
 from benchmarks.reference import connect
 from benchmarks.shop_catalogue import ShopCatalogue
 from benchmarks.shop_labels import ShopLabels
-from benchmarks.stages import Cost, Query, StatusStores, scans_of
+from benchmarks.stages import Cost, Query, StatusStores, scans_of, written_by
 from benchmarks.stages import table as query_table
 from benchmarks.tuples import DATASETS, sizes_of
 from benchmarks.tuples_compare import differences
 from benchmarks.tuples_driver import DriverMemory
 from benchmarks.tuples_reference import build_with_duckdb
 from benchmarks.tuples_report import Measured, report, table
-from benchmarks.tuples_warehouse import build_all, joined, publish_catalogue, publish_labels
+from benchmarks.tuples_warehouse import build_all, joined, publish_catalogue, publish_labels, publish_vocabulary
 from benchmarks.warehouse import config_for, files_of
 from jobs.runtime.config import Config
 from jobs.runtime.manifest import Manifest
@@ -51,10 +51,11 @@ def capped(config: Config) -> Config:
 @pytest.fixture(scope="module")
 def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Built:
     root = tmp_path_factory.mktemp("tuples")
-    catalogue, log, run = (config_for(root / name, "2g", 2) for name in ("catalogue", "log", "run"))
+    catalogue, vocabulary, log, run = (config_for(root / name, "2g", 2) for name in ("catalogue", "vocabulary", "log", "run"))
     publish_catalogue(spark, catalogue, ShopCatalogue(3_000))
+    publish_vocabulary(spark, vocabulary, ShopCatalogue(3_000))
     publish_labels(spark, log, ShopLabels.of(16_000, 3_000))
-    config, stores = capped(joined(catalogue, log, run)), StatusStores(spark)
+    config, stores = capped(joined(catalogue, vocabulary, log, run)), StatusStores(spark)
     stores.begin()
     context = build_all(spark, config)
     outputs = [context.outputs[name, context.dt] for name in ("tuples", "item_stream")]
@@ -132,6 +133,7 @@ def test_the_status_stores_tell_what_a_run_shuffled_and_scanned(built: Built) ->
     assert built.cost.shuffle_bytes > 100_000 and built.cost.disk_spill_bytes == 0
     assert {"items", "requests", "impressions", "vocabulary"} <= set(built.cost.scans())
     assert all(query.seconds >= 0 for query in built.cost.queries)
+    assert {"write tuples", "write item_stream"} <= {query.name for query in built.cost.queries}
 
 
 PLAN = """
@@ -155,11 +157,16 @@ Location: InMemoryFileIndex [file:/w/tuples/_staging-b/slots]
 Output [1]: [dense_id#3L]
 Batched: true
 Location: InMemoryFileIndex [file:/w/items/dt=2026-01-08/run=a/part-0.parquet]
+
+(5) Execute InsertIntoHadoopFsRelationCommand
+Input [1]: [dense_id#3L]
+Arguments: file:/w/tuples/_staging-b/candidates, false, Parquet, [], ErrorIfExists
 """
 
 
 def test_scans_are_counted_by_dataset_once_for_the_initial_and_the_final_plan() -> None:
     assert scans_of(PLAN) == {"items": 2, "slots": 1}
+    assert written_by(PLAN) == "write candidates" and written_by(PLAN[: PLAN.index("(5)")]) == ""
 
 
 def test_the_table_of_queries_shows_the_dearest_in_their_order() -> None:
