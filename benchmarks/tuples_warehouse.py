@@ -11,6 +11,7 @@ from benchmarks.shop_labels import ShopLabels, impressions_of, labelled_requests
 from benchmarks.shop_log import LAST
 from benchmarks.warehouse import days, linked, rows_of
 from jobs.build_tuples import JOB as TUPLES
+from jobs.items.locales import FACT, available_by_locale
 from jobs.runtime.config import Config
 from jobs.runtime.job import Job, JobContext, run_job
 from jobs.tuples.vocabulary import count_tokens, rank_tokens
@@ -26,7 +27,8 @@ def publish_catalogue(spark: Any, config: Config, catalogue: ShopCatalogue) -> d
     """Publishes `items`, audited and committed; returns their rows."""
 
     def write(context: JobContext) -> None:
-        context.write("items", items_of(spark, catalogue))
+        items = items_of(spark, catalogue)
+        context.write("items", items, facts={FACT: available_by_locale(items)})
 
     return rows_of(run_job(Job("shop_catalogue", (), ("items",), write), config, LAST, lambda: spark))
 

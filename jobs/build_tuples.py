@@ -4,12 +4,13 @@ A tuple is one search with at least one positive: the query and, slot by slot, t
 The item stream is a shuffled sample of the catalogue: random negatives for every batch, and titles to search with.
 
     requests -> splits ─┐
-    impressions ────────┴> stages, slots, caps, places ─> own negatives ─┐
-                                     └> popularity ─> stream entries ────┼> texts of what was drawn, spelled once
-                                                                         └> tuples, item_stream
+    impressions ────────┴> staged items ─┐
+    catalogue ───────────────────────────┴> picked items, slots, caps, places ─> own negatives ─┐
+                                                         └> popularity ─> stream entries ───────┼> spelled items
+                                                                                                └> tuples, item_stream
 
-Every step is kept on disk and counted. The catalogue is scanned in full once: for the texts of the items that were
-drawn; what is drawn is decided on narrow columns.
+Every step is kept on disk and counted. The catalogue is scanned once, for the items that were shown and those that the
+stream may draw (and once more for negatives of a tuple's own, where they are configured).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from pyspark.sql import functions as F
 from jobs.runtime.job import Job
 from jobs.runtime.main import main
 from jobs.tuples.candidates import slot_stages
-from jobs.tuples.catalogue import available_by_locale, bloom_filters, listed, wanted_items
-from jobs.tuples.choosing import Chosen, choose, converted_pairs, slot_count
+from jobs.tuples.catalogue import ITEM_TEXT, bloom_filters, wanted_items
+from jobs.tuples.choosing import Chosen, choose, converted_pairs, entries_trained_on, slot_count
 from jobs.tuples.guards import guard
 from jobs.tuples.own_negatives import OwnNegatives, first_usable, judge_draws
 from jobs.tuples.packing import Shapes, assemble_stream, assemble_tuples, spell_items
@@ -75,17 +76,26 @@ def run(context: JobContext) -> None:
 
 def draw(context: JobContext, kept: Scratch, chosen: Chosen, items: DataFrame, grains: Grains) -> Drawn:
     """Measures the proposal, draws the stream and the tuples' own negatives, and spells what was drawn."""
-    settings, narrow = context.config.item_stream, listed(items)
+    settings = context.config.item_stream
     popularity = kept.keep("popularity", popularity_of(chosen.slots))
-    proposal = Proposal.of(available_by_locale(items), popularity, settings)
-    expected = stream_entries(settings, entries_trained_on(context.config, chosen.rows))
-    entries = kept.keep("entries", proposal.draw(narrow, popularity, expected, context.config.seed))
+    proposal = Proposal.of(chosen.available, popularity, settings)
+    expected = stream_entries(settings, entries_trained_on(context.config, chosen.rows.get(TRAIN, 0)))
+    may_be = chosen.picked.where("drawn")
+    entries = kept.keep("entries", proposal.draw(may_be, popularity, expected, context.config.seed))
     own = draw_own(context, kept, chosen, items, popularity, proposal)
-    frames = [chosen.slots, entries, *([] if own is None else [own.where("dense_id is not null")])]
-    named = reduce(lambda a, b: a.unionByName(b), [frame.select("dense_id") for frame in frames])
-    wanted = kept.keep("wanted", named.distinct())
-    spelled = kept.keep("spelled", spell_items(wanted_items(items, wanted), grains))
+    spelled = kept.keep("spelled", spell_items(texts_of(kept, chosen, entries, own, items), grains))
     return Drawn(proposal, popularity, entries, expected, own, spelled)
+
+
+def texts_of(kept: Scratch, chosen: Chosen, entries: DataFrame, own: DataFrame | None, items: DataFrame) -> DataFrame:
+    """`dense_id, valid_from` and texts of every item in a slot, in the stream or among own negatives, once each."""
+    columns = ("dense_id", "valid_from", *ITEM_TEXT)
+    wanted = kept.keep("wanted", chosen.slots.select("dense_id").unionByName(entries.select("dense_id")).distinct())
+    texts = wanted_items(chosen.picked, wanted).select(*columns)
+    if own is None:
+        return texts
+    others = own.where("dense_id is not null").select("dense_id").distinct().join(wanted, "dense_id", "left_anti")
+    return texts.unionByName(wanted_items(items, kept.keep("others", others)).select(*columns))
 
 
 def draw_own(
@@ -106,13 +116,6 @@ def draw_own(
     drawn = reduce(lambda a, b: a.unionByName(b), [draws() for kind, draws in by_kind.items() if getattr(settings, kind)])
     judged = judge_draws(drawn, converted_pairs(chosen.candidates), chosen.slots)
     return kept.keep("own", first_usable(judged))
-
-
-def entries_trained_on(config: Config, rows: dict[str, int]) -> int:
-    """Stream entries that the configured epochs take."""
-    train, step = config.train, config.train.batch_size * config.train.processes
-    steps = -(-train.epochs * rows.get(TRAIN, 0) // step)
-    return steps * train.stream_items * train.processes
 
 
 def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grains) -> None:
@@ -162,7 +165,7 @@ def write_stream(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
     numbered = number_rows(drawn.entries, config.seed, ["dense_id", "copy"])
     per_group = rows_per_group(sum(numbered.rows.values()), config.tuples.row_group_rows, config.train.processes)
     rows = assemble_stream(numbered.in_row_groups(per_group), drawn.spelled, grains, config.seed)
-    needed = entries_trained_on(config, chosen.rows)
+    needed = entries_trained_on(config, chosen.rows.get(TRAIN, 0))
     facts = {
         "shapes": shapes_of(config, grains).facts(), "row_group_rows": per_group,
         **stream_facts(drawn.proposal, drawn.expected_entries, needed),

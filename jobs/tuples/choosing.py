@@ -10,9 +10,10 @@ from pyspark.sql import functions as F
 
 from jobs.labels.requests import merge_requests
 from jobs.tuples.candidates import assign_slots, cap_queries, slot_stages, staged_items, with_catalogue
-from jobs.tuples.catalogue import listed, selective
+from jobs.tuples.catalogue import NARROW, available_items, may_be_drawn, pick_items, picking_keys
 from jobs.tuples.held_out import intents_of, with_held_out
 from jobs.tuples.placement import number_rows, rows_per_group
+from jobs.tuples.proposal import stream_entries
 from jobs.tuples.splits import TRAIN, Window, assign_splits, session_key
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 class Chosen:
     """What the tuples will hold. All frames are kept on disk.
 
+    picked: the items that were shown or that the stream may draw (`drawn`), with their texts;
+    available: available items by locale;
     requests: `query_id, ts, query_norm, session, held_out, split` (null where left out), `loss`;
     candidates: every staged item with its slot;
     heads: one row per tuple, with its place, known positives and whether its query was seen;
@@ -34,6 +37,8 @@ class Chosen:
     rows: tuples by split; row_group_rows: rows of a full file.
     """
 
+    picked: DataFrame
+    available: dict[str, int]
     requests: DataFrame
     candidates: DataFrame
     heads: DataFrame
@@ -46,7 +51,10 @@ def choose(context: JobContext, kept: Scratch, items: DataFrame) -> Chosen:
     """Requests to splits, items to slots, tuples to places."""
     config = context.config
     requests = kept.keep("requests", split_requests(context))
-    candidates = kept.keep("candidates", slotted_items(context, kept, requests, items))
+    available = available_items(context, items)
+    staged, picked = pick(context, kept, requests, items, available)
+    known = with_catalogue(staged, picked.select(*NARROW, "locale", *catalogue_columns(config)))
+    candidates = kept.keep("candidates", assign_slots(known, config.stages, config.seed))
     capped = cap_queries(one_per_tuple(candidates), config.tuples.max_per_query, config.seed)
     numbered = number_rows(kept.keep("capped", capped), config.seed, ["query_id"], split="split")
     per_group = rows_per_group(numbered.rows.get(TRAIN, 0), config.tuples.row_group_rows, config.train.processes)
@@ -55,7 +63,7 @@ def choose(context: JobContext, kept: Scratch, items: DataFrame) -> Chosen:
     places = heads.select("query_id", "_split", "_rank", "_file")
     filled = candidates.where("slot is not null").drop("object_id", "loss", "ts", "query_norm", "converted")
     slots = kept.keep("slots", filled.join(places, "query_id"))
-    return Chosen(requests, candidates, heads, slots, numbered.rows, per_group)
+    return Chosen(picked, available, requests, candidates, heads, slots, numbered.rows, per_group)
 
 
 def split_requests(context: JobContext) -> DataFrame:
@@ -68,14 +76,23 @@ def split_requests(context: JobContext) -> DataFrame:
     return assign_splits(marked, Window.of(config, context.date))
 
 
-def slotted_items(context: JobContext, kept: Scratch, requests: DataFrame, items: DataFrame) -> DataFrame:
-    """Every item that reached a stage, with what the catalogue knows of it, and its slot where it has one."""
-    config = context.config
+def pick(
+    context: JobContext, kept: Scratch, requests: DataFrame, items: DataFrame, available: dict[str, int]
+) -> tuple[DataFrame, DataFrame]:
+    """Every item that reached a stage, and what the catalogue knows of them and of those that the stream may draw."""
+    config, window = context.config, Window.of(context.config, context.date)
     impressions = context.read_days("impressions", context.days_back(config.train.window_days))
-    window = Window.of(config, context.date)
     staged = kept.keep("staged", staged_items(requests, impressions, config.stages, window))
-    known = with_catalogue(selective(staged, "object_id"), listed(items, *catalogue_columns(config)))
-    return assign_slots(known, config.stages, config.seed)
+    keys = kept.keep("keys", picking_keys(staged))
+    most = entries_trained_on(config, requests.where(F.col("split") == TRAIN).count())
+    drawn = may_be_drawn(available, stream_entries(config.item_stream, most), config.seed)
+    return staged, kept.keep("picked", pick_items(items, keys, drawn))
+
+
+def entries_trained_on(config: Config, tuples: int) -> int:
+    """Stream entries that the configured epochs over so many training tuples take."""
+    train, step = config.train, config.train.batch_size * config.train.processes
+    return -(-train.epochs * tuples // step) * train.stream_items * train.processes
 
 
 def catalogue_columns(config: Config) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
+from jobs.tuples.catalogue import ITEM_TEXT
 from jobs.tuples.placement import SORTED, in_files
 from jobs.tuples.titles import title_queries
 from mmse_model.batch import EMPTY
@@ -24,7 +25,6 @@ from schemas import ITEM_STREAM, TUPLES
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-ITEM_TEXT = ("title", "brand", "category_path", "shop", "price")
 PLACE = "_split string, _rank bigint"
 ENTRY = ("slot", "dense_id", "item", "share", "probability", "seen")
 HEAD = ("ts", "query_norm", "query_seen", "held_out", "known", "last_event_ts")

@@ -93,23 +93,17 @@ class Proposal:
     def draw(self, items: DataFrame, popularity: DataFrame, entries: int, seed: int) -> DataFrame:
         """The stream's entries: `dense_id, copy, share, probability`, copies counted from 0.
 
-        `items` (dense_id, locale, available) is scanned once: an item that has no positive is drawn, or not, where it is
-        read, and only those drawn meet `popularity` (dense_id, locale, available, positives), whose own are drawn apart.
+        `items` (dense_id, locale, available) are all that may be drawn; those that have a positive, by `popularity`
+        (dense_id, locale, available, positives), are drawn apart.
         """
         known = popularity.where("available and positives > 0")
-        # Almost every item of a large catalogue fails this comparison of numbers, before its locale is looked at.
-        likely = items.where("available").where(chance(seed) < entries * self.most_uniform())
-        rest = likely.select("dense_id", "locale", "available", F.lit(0).cast("bigint").alias("positives"))
+        rest = items.where("available").select("dense_id", "locale", "available", F.lit(0).cast("bigint").alias("positives"))
         uniform = self.copied(rest, entries, seed).join(known.select("dense_id"), "dense_id", "left_anti")
         own = self.copied(known.select("dense_id", "locale", "available", "positives"), entries, seed)
         return uniform.unionByName(own).select(
             "dense_id", F.explode(F.sequence(F.lit(0), F.col("_copies") - 1)).alias("copy"),
             F.col("share").cast("float").alias("share"), F.col("probability").cast("float").alias("probability"),
         )
-
-    def most_uniform(self) -> float:
-        """The largest probability of an item without a positive."""
-        return max((self.locales[n].rates(w, self.settings.uniform_share)[0] for n, w in self.weights().items()), default=0.0)
 
     def copied(self, items: DataFrame, entries: int, seed: int) -> DataFrame:
         """The items that are drawn at all, with their number of copies, `_copies`."""
