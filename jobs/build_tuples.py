@@ -37,6 +37,7 @@ from jobs.tuples.splits import TRAIN
 from jobs.tuples.tally import frequencies, own_negative_facts, stream_facts, tuple_facts
 from jobs.tuples.vocabulary import published_grains
 from schemas import ITEM_STREAM, TUPLES
+from schemas.tuples import SPLITS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -128,7 +129,7 @@ def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
         options=writer_options(list(TUPLES.packed), chosen.row_group_rows),
         measure=guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes),
     )
-    context.notes.update(chosen.rows)
+    context.notes.update({split: chosen.rows.get(split, 0) for split in SPLITS})
 
 
 def spelled_slots(chosen: Chosen, drawn: Drawn) -> DataFrame:
