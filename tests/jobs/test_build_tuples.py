@@ -203,9 +203,10 @@ def test_the_stream_holds_available_items_as_often_as_proposed(built: JobContext
         assert used <= {word_ids[w] for w in words[row["dense_id"]]}
 
 
-def test_the_same_rows_come_out_of_any_layout_and_session(spark: Any, built: JobContext) -> None:
-    settings = {"spark.sql.shuffle.partitions": "7", "spark.sql.adaptive.enabled": "false",
-                "spark.sql.session.timeZone": "Asia/Kathmandu", "spark.sql.autoBroadcastJoinThreshold": "-1"}
+@pytest.mark.parametrize(("partitions", "zone"), [("1", "America/New_York"), ("3", "UTC"), ("7", "Asia/Kathmandu")])
+def test_the_same_rows_come_out_of_any_layout_and_session(spark: Any, built: JobContext, partitions: str, zone: str) -> None:
+    settings = {"spark.sql.shuffle.partitions": partitions, "spark.sql.adaptive.enabled": str(partitions == "3").lower(),
+                "spark.sql.session.timeZone": zone, "spark.sql.autoBroadcastJoinThreshold": "-1"}
     before = {key: spark.conf.get(key) for key in settings}
     try:
         for key, value in settings.items():
