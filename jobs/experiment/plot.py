@@ -19,7 +19,8 @@ def save_plot(path: Path, report: Mapping[str, Any]) -> Path:
         metrics = report["metrics"]
         for axes, (name, metric) in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics.items()):
             _panel(axes, name.upper(), metric)
-        figure.suptitle(f"SIMULATION, not real people: {report['a']['name']} (A) against {report['b']['name']} (B)", fontsize=10)
+        days, (a, b) = ", ".join(report["days"]), (report[side]["name"] for side in "ab")
+        figure.suptitle(f"SIMULATION, not real people: {days}\nA: {a}    B: {b}", fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     return path

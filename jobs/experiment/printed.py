@@ -14,9 +14,9 @@ def printed(report: Mapping[str, Any]) -> Iterator[str]:
     for side in ("a", "b"):
         yield f"  {side.upper()}  {report[side]['name']}, {report[side]['vectors']:,} items: {_pages(report[side]['pages'])}"
     who = report["population"]
-    days = ", ".join(report["days"])
+    days, times = ", ".join(report["days"]), f", each {report['copies']:,} times" if report["copies"] > 1 else ""
     yield (
-        f"  {who['users']:,} of {who['all_users']:,} users of {days} x {report['copies']}: A {who['users_a']:,}, "
+        f"  {who['users']:,} of {who['all_users']:,} users of {days}{times}: A {who['users_a']:,}, "
         f"B {who['users_b']:,}; {who['sessions']:,} sessions, {who['requests']:,} requests, {who['queries']:,} queries, "
         f"{report['candidates']} candidates each"
     )
