@@ -1,4 +1,4 @@
-"""Straight lines through measured seconds."""
+"""Straight lines and planes through measured seconds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ def line(points: Sequence[Point]) -> tuple[float, float]:
     events, seconds = np.array(points, dtype=float).T
     b, a = np.polyfit(events, seconds, 1)
     return float(a), float(b)
+
+
+def plane(points: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Least squares (a, b, c) of seconds = a + b * x + c * y over points (x, y, seconds).
+
+    Raises ValueError where the points leave a coefficient open: fewer than three, or x and y on one line.
+    """
+    x, y, seconds = np.array(points, dtype=float).reshape(-1, 3).T
+    # The columns are of the size of 1, 10 million and 5 million: each is scaled to 1 at most.
+    columns = np.stack([np.ones_like(x), x, y], axis=1)
+    scales = np.maximum(np.abs(columns).max(axis=0, initial=0), np.finfo(float).tiny)
+    found, _, rank, _ = np.linalg.lstsq(columns / scales, seconds, rcond=1e-9)
+    if rank < 3:
+        raise ValueError(f"{len(points)} points determine {rank} of 3 coefficients; expected both sizes to vary on their own")
+    a, b, c = found / scales
+    return float(a), float(b), float(c)
 
 
 def growth(points: Sequence[Point]) -> float | None:

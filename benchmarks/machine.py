@@ -1,10 +1,12 @@
-"""What this machine has, and what a JVM has taken of it, from /proc."""
+"""What this machine has, and what a process has taken of it, from /proc."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import Any
+
+from benchmarks.memory import tree
 
 
 def machine() -> dict[str, float]:
@@ -13,21 +15,38 @@ def machine() -> dict[str, float]:
     return {"cores": os.cpu_count() or 0, "gib": round(pages / 2**30, 1)}
 
 
+def status_mib(pid: int | str, field: str) -> float:
+    """A figure of a process in MiB: VmRSS is resident now, VmHWM the most that ever was."""
+    path = Path(f"/proc/{pid}/status")
+    for line in path.read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return round(int(line.split()[1]) / 1024)
+    raise OSError(f"{path}: no {field}")
+
+
 class Jvm:
     """The JVM of a local Spark session."""
 
     def __init__(self, spark: Any) -> None:
-        pid = spark._jvm.java.lang.ProcessHandle.current().pid()
-        self.folder = Path(f"/proc/{pid}")
+        self.pid: int = spark._jvm.java.lang.ProcessHandle.current().pid()
 
     def peak_mib(self) -> float:
         """The most memory that was resident since the process began: heap, code, stacks and buffers (VmHWM)."""
-        for line in (self.folder / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) / 1024)
-        raise OSError(f"{self.folder}/status: no VmHWM")
+        return status_mib(self.pid, "VmHWM")
 
     def cpu_seconds(self) -> float:
         """Processor time of all its threads so far."""
-        fields = (self.folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(_ticks(self.pid)[:2]) / os.sysconf("SC_CLK_TCK")
+
+    def cpu_seconds_with_workers(self) -> float:
+        """The same with the Python workers that it started, those included that have ended."""
+        return sum(sum(_ticks(pid)) for pid in tree(self.pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> tuple[int, ...]:
+    """Processor time of a process in ticks: user, system, and both of the children it waited for; nothing once it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ()
+    return tuple(int(field) for field in fields[11:15])

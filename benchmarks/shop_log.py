@@ -10,6 +10,7 @@ day later. For labels that mean something there is the market simulator (docs/MA
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ class ShopLog:
     events: int
     skewed: bool = False
     seed: int = 7
+    shortest: int = SHORTEST
+    longest: int = LONGEST
 
     @property
     def count(self) -> int:
@@ -80,7 +83,8 @@ def searches(spark: SparkSession, log: ShopLog) -> DataFrame:
         F.when(log.uniform("page", number) < 0.15, 2).otherwise(1).alias("page"),
         (start * SECOND + (number % 8) * 300 * SECOND + log.below(200 * SECOND, "pause", number)).alias("at"),
     )
-    long = known.withColumn("items", (SHORTEST + log.below(LONGEST - SHORTEST + 1, "items", "query", "page")).cast("int"))
+    more = log.below(log.longest - log.shortest + 1, "items", "query", "page")
+    long = known.withColumn("items", (log.shortest + more).cast("int"))
     reach = F.greatest(F.lit(4), F.floor(F.col("items") * (0.3 + 0.7 * log.uniform("seen", number))))
     return long.withColumns({
         "seen": F.least("items", reach).cast("int"),
@@ -88,21 +92,35 @@ def searches(spark: SparkSession, log: ShopLog) -> DataFrame:
     })
 
 
-def requests_of(spark: SparkSession, log: ShopLog) -> DataFrame:
+def numbered(query: Column) -> Column:
+    """A text for a query's number."""
+    return F.concat_ws(" ", F.lit("query"), query.cast("string"))
+
+
+def sorts_by_price(log: ShopLog) -> Column:
+    """Whether the user of a row of `searches` sorted the list."""
+    return log.uniform("choice", "id") < 0.06
+
+
+def filters_brand(log: ShopLog) -> Column:
+    """Whether the user of a row of `searches` filtered the list."""
+    return log.uniform("choice", "id") > 0.9
+
+
+def requests_of(spark: SparkSession, log: ShopLog, text_of: Callable[[Column], Column] = numbered) -> DataFrame:
     """Rows of `requests` with their arrival day; one request in thirty has its hit list in a second document."""
     ranks = F.sequence(F.lit(1), "items")
     hits = F.array_distinct(F.transform(ranks, lambda rank: log.item(F.col("query"), F.col("page"), rank)))
     halved = F.when((log.uniform("halved", "id") < 1 / 30) & (F.col("at") < (DAYS - 1) * DAY), F.array(F.lit(0), F.lit(1)))
     parts = searches(spark, log).withColumn("part", F.explode(F.coalesce(halved, F.array(F.lit(2)))))
-    text = F.concat_ws(" ", F.lit("query"), F.col("query").cast("string"))
-    draw = log.uniform("choice", "id")
+    text = text_of(F.col("query"))
     second = F.col("part") == 1
     values = {
         **people(log), "ts": moment(F.col("at") + F.when(second, 2 * SECOND).otherwise(0)),
         "query_text": text, "query_norm": text, "locale": F.lit("en"), "page": F.col("page"),
-        "page_size": F.when(draw < 0.5, F.lit(LONGEST)),
-        "filters": F.when(draw > 0.9, F.array(F.lit("brand=acme"))),
-        "sort": F.when(draw < 0.06, "price_asc").when(draw < 0.1, "relevance"),
+        "page_size": F.when(log.uniform("choice", "id") < 0.5, F.lit(log.longest)),
+        "filters": F.when(filters_brand(log), F.array(F.lit("brand=acme"))),
+        "sort": F.when(sorts_by_price(log), "price_asc").when(log.uniform("choice", "id") < 0.1, "relevance"),
         "hit_ids": F.when(F.col("part") != 0, hits), "sources": F.lit(1),
     }
     return finished(parts, REQUESTS, values, F.when(second, 1).otherwise(0))

@@ -13,7 +13,7 @@ from jobs.label_impressions import JOB as LABELS
 from jobs.runtime.config import Config
 from jobs.runtime.job import Job, JobContext, run_job
 from jobs.runtime.manifest import Manifest
-from jobs.runtime.snapshots import EMPTY, SnapshotLog
+from jobs.runtime.snapshots import SnapshotLog
 from jobs.runtime.store import run_folder
 
 INPUTS = ("requests", "events")
@@ -21,13 +21,15 @@ BOUNDS = {"attributions.unattributed_share.warning": {}}
 """A click of this log may have lost its query id and its session's search: a warning would tell nothing."""
 
 
+STREAM_ENTRIES = 100_000
 SMALL_TASKS = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m"}
 """Both cores have work at every size: by Spark's 64 MiB the smaller ones would run on one, and a line be none."""
 
 
 def config_for(folder: Path, memory: str, partitions: int) -> Config:
-    """A configuration with every default but the paths and the session's size."""
+    """A configuration with every default but the paths, the session's size, and an item stream as long for every size."""
     return Config.model_validate({
+        "item_stream": {"entries": STREAM_ENTRIES},
         "paths": {name: str(folder / name) for name in ("raw", "warehouse", "reports")}, "audit": {"bounds": BOUNDS},
         "spark": {"driver_memory": memory, "shuffle_partitions": partitions, "conf": SMALL_TASKS},
     })
@@ -35,26 +37,35 @@ def config_for(folder: Path, memory: str, partitions: int) -> Config:
 
 def publish_log(spark: Any, config: Config, log: ShopLog) -> dict[str, int]:
     """Publishes `requests` and `events` of every arrival day, audited and committed; returns their rows."""
-    days = [FIRST.fromordinal(FIRST.toordinal() + n).isoformat() for n in range(DAYS)]
-
     def write(context: JobContext) -> None:
         for name, frame in zip(INPUTS, (requests_of(spark, log), events_of(spark, log))):
-            context.write_days(name, frame, days, "arrived")
+            context.write_days(name, frame, days(), "arrived")
 
-    context = run_job(Job("shop_log", (), INPUTS, write), config, LAST, lambda: spark)
-    totals = dict.fromkeys(INPUTS, 0)
+    return rows_of(run_job(Job("shop_log", (), INPUTS, write), config, LAST, lambda: spark))
+
+
+def days() -> list[str]:
+    """The days of a synthetic log as dt strings."""
+    return [FIRST.fromordinal(FIRST.toordinal() + n).isoformat() for n in range(DAYS)]
+
+
+def rows_of(context: JobContext) -> dict[str, int]:
+    """Rows that a job has written, by dataset."""
+    totals: dict[str, int] = {}
     for (dataset, _), manifest in context.outputs.items():
-        totals[dataset] += manifest.rows
+        totals[dataset] = totals.get(dataset, 0) + manifest.rows
     return totals
 
 
-def linked(source: Config, target: Config) -> Config:
-    """Gives the warehouse of `target` the inputs of `source`, and nothing else; the files are hard links."""
-    runs = {key: run for key, run in SnapshotLog(source.paths.warehouse).head().snapshots.items() if key[0] in INPUTS}
+def linked(source: Config, target: Config, datasets: Iterable[str] = INPUTS) -> Config:
+    """Gives the warehouse of `target` these datasets of `source`, and nothing else; the files are hard links."""
+    wanted = set(datasets)
+    runs = {key: run for key, run in SnapshotLog(source.paths.warehouse).head().snapshots.items() if key[0] in wanted}
     for (dataset, day), run in runs.items():
         folders = [run_folder(Path(c.paths.warehouse), dataset, day, run) for c in (source, target)]
         shutil.copytree(*folders, copy_function=os.link)
-    SnapshotLog(target.paths.warehouse).commit(EMPTY, "shop_log", "linked", runs, {})
+    log = SnapshotLog(target.paths.warehouse)
+    log.commit(log.head(), "linked", "linked", runs, {})
     return target
 
 

@@ -2,32 +2,42 @@
 
 A tuple is one search with at least one positive: the query and, slot by slot, the items of each stage of the funnel.
 The item stream is a shuffled sample of the catalogue: random negatives for every batch, and titles to search with.
-Four steps, each kept on disk and counted: requests get a split, their items a stage and a slot, frequent queries are
-capped and every tuple gets its place, and the rows are spelled out as token ids and packed.
+
+    requests -> splits ─┐
+    impressions ────────┴> staged items ─┐
+    catalogue ───────────────────────────┴> picked items, slots, caps, places ─> own negatives ─┐
+                                                         └> popularity ─> stream entries ───────┼> spelled items
+                                                                                                └> tuples, item_stream
+
+Every step is kept on disk and counted. The catalogue is scanned once, for the items that were shown and those that the
+stream may draw (and once more for negatives of a tuple's own, where they are configured).
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Window as Over
 from pyspark.sql import functions as F
 
-from jobs.labels.requests import merge_requests
 from jobs.runtime.job import Job
 from jobs.runtime.main import main
-from jobs.tuples.candidates import assign_slots, cap_queries, slot_stages, staged_items
+from jobs.tuples.candidates import slot_stages
+from jobs.tuples.catalogue import ITEM_TEXT, bloom_filters, wanted_items
+from jobs.tuples.choosing import Chosen, choose, converted_pairs, entries_trained_on, slot_count
 from jobs.tuples.guards import guard
-from jobs.tuples.packing import Shapes, assemble_stream, assemble_tuples, item_ids
-from jobs.tuples.placement import place, writer_options
-from jobs.tuples.proposal import Proposal, popularity_of
+from jobs.tuples.own_negatives import OwnNegatives, first_usable, judge_draws
+from jobs.tuples.packing import Shapes, assemble_stream, assemble_tuples, spell_items
+from jobs.tuples.placement import number_rows, rows_per_group, writer_options
+from jobs.tuples.proposal import Proposal, popularity_of, stream_entries
 from jobs.tuples.scratch import scratch
-from jobs.tuples.splits import TRAIN, Window, assign_splits, session_key
-from jobs.tuples.tally import stream_facts, tuple_facts
+from jobs.tuples.splits import TRAIN
+from jobs.tuples.tally import frequencies, own_negative_facts, stream_facts, tuple_facts
 from jobs.tuples.vocabulary import published_grains
 from schemas import ITEM_STREAM, TUPLES
+from schemas.tuples import SPLITS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,126 +49,143 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What the tuples will hold, before it is spelled out. All frames are kept on disk.
+class Drawn:
+    """What is drawn from the catalogue. All frames are kept on disk.
 
-    requests: `query_id, ts, query_norm, session, split` (null where left out);
-    candidates: every staged item with its slot;
-    heads: one row per tuple, with its place, known positives and whether its query was seen;
-    slots: one row per filled slot, with its tuple's place.
+    popularity: items of the training tuples with their positives; entries: of the stream, drawn from `proposal`;
+    own: the tuples' own negatives, None where none are configured; spelled: the items of all of them, as ids.
     """
 
-    requests: DataFrame
-    candidates: DataFrame
-    heads: DataFrame
-    slots: DataFrame
+    proposal: Proposal
+    popularity: DataFrame
+    entries: DataFrame
+    expected_entries: int
+    own: DataFrame | None
+    spelled: DataFrame
 
 
 def run(context: JobContext) -> None:
-    """Chooses, measures the proposal, writes tuples and stream."""
+    """Chooses, draws, writes tuples and stream."""
     context.manifest("impressions")
     grains, items = published_grains(context), context.read("items")
-    with scratch(context, "tuples") as kept:
+    with scratch(context, "tuples") as kept, bloom_filters(context.spark, context.config.spark.conf):
         chosen = choose(context, kept, items)
-        popularity = kept.keep("popularity", popularity_of(chosen.slots))
-        proposal = Proposal.of(items, popularity, context.config.item_stream)
-        write_tuples(context, chosen, with_shares(chosen.slots, items, popularity, proposal, grains), grains, proposal)
-        write_stream(context, items, proposal, popularity, grains)
+        drawn = draw(context, kept, chosen, items, grains)
+        write_tuples(context, chosen, drawn, grains)
+        write_stream(context, chosen, drawn, grains)
 
 
-def choose(context: JobContext, kept: Scratch, items: DataFrame) -> Chosen:
-    """Requests to splits, items to slots, tuples to places."""
-    config, window = context.config, Window.of(context.config, context.date)
-    days = context.days_back(config.train.window_days)
-    asked = merge_requests(context.read_days("requests", days)).where("query_norm != ''")
-    searched = asked.select("query_id", "ts", "query_norm", "session_id", session_key().alias("session"))
-    requests = kept.keep("requests", assign_splits(searched, window).drop("session_id"))
-    known_items = items.select("object_id", "dense_id", "valid_from")
-    staged = staged_items(requests, context.read_days("impressions", days), known_items, config.stages, window)
-    candidates = kept.keep("candidates", assign_slots(staged, config.stages, config.seed))
-    capped = cap_queries(one_per_tuple(candidates), config.tuples.max_per_query, config.seed)
-    placed = place(capped, config.seed, ["query_id"], config.tuples.row_group_rows, split="split")
-    heads = kept.keep("heads", with_query(placed, requests, candidates, config.tuples.known_positives))
-    places = heads.select("query_id", "_split", "_rank", "_file")
-    slots = candidates.where("slot is not null").drop("object_id", "loss", "ts", "query_norm").join(places, "query_id")
-    return Chosen(requests, candidates, heads, kept.keep("slots", slots))
+def draw(context: JobContext, kept: Scratch, chosen: Chosen, items: DataFrame, grains: Grains) -> Drawn:
+    """Measures the proposal, draws the stream and the tuples' own negatives, and spells what was drawn."""
+    settings = context.config.item_stream
+    popularity = kept.keep("popularity", popularity_of(chosen.slots))
+    proposal = Proposal.of(chosen.available, popularity, settings)
+    expected = stream_entries(settings, entries_trained_on(context.config, chosen.rows.get(TRAIN, 0)))
+    may_be = chosen.picked.where("drawn")
+    entries = kept.keep("entries", proposal.draw(may_be, popularity, expected, context.config.seed))
+    own = draw_own(context, kept, chosen, items, popularity, proposal)
+    spelled = kept.keep("spelled", spell_items(texts_of(kept, chosen, entries, own, items), grains))
+    return Drawn(proposal, popularity, entries, expected, own, spelled)
 
 
-def one_per_tuple(candidates: DataFrame) -> DataFrame:
-    """`query_id, ts, query_norm, split` of every request with a positive in a slot."""
-    in_tuple = candidates.where("in_tuple").groupBy("query_id")
-    return in_tuple.agg(*[F.first(name).alias(name) for name in ("ts", "query_norm", "split")])
+def texts_of(kept: Scratch, chosen: Chosen, entries: DataFrame, own: DataFrame | None, items: DataFrame) -> DataFrame:
+    """`dense_id, valid_from` and texts of every item in a slot, in the stream or among own negatives, once each."""
+    columns = ("dense_id", "valid_from", *ITEM_TEXT)
+    wanted = kept.keep("wanted", chosen.slots.select("dense_id").unionByName(entries.select("dense_id")).distinct())
+    texts = wanted_items(chosen.picked, wanted).select(*columns)
+    if own is None:
+        return texts
+    others = own.where("dense_id is not null").select("dense_id").distinct().join(wanted, "dense_id", "left_anti")
+    return texts.unionByName(wanted_items(items, kept.keep("others", others)).select(*columns))
 
 
-def with_query(heads: DataFrame, requests: DataFrame, candidates: DataFrame, most: int) -> DataFrame:
-    """Adds what training knows of the query: `query_seen`, and `known`, its most frequent positives.
-
-    Both come from training requests only, whatever split the tuple is of.
-    """
-    positives = candidates.where((F.col("split") == TRAIN) & F.col("positive") & F.col("loss").isNull())
-    counts = positives.groupBy("query_norm", "dense_id").count()
-    rank = F.row_number().over(Over.partitionBy("query_norm").orderBy(F.desc("count"), "dense_id"))
-    top = counts.withColumn("_at", rank).where(F.col("_at") <= most)
-    known = top.groupBy("query_norm").agg(F.array_sort(F.collect_list(F.struct("_at", "dense_id"))).alias("known"))
-    seen = requests.where(F.col("split") == TRAIN).select("query_norm", F.lit(True).alias("query_seen")).distinct()
-    joined = heads.join(seen, "query_norm", "left").join(known, "query_norm", "left")
-    ids = F.coalesce(F.col("known.dense_id"), F.lit([]).cast("array<bigint>"))
-    return joined.withColumns({"query_seen": F.coalesce("query_seen", F.lit(False)), "known": ids})
-
-
-def with_shares(
-    slots: DataFrame, items: DataFrame, popularity: DataFrame, proposal: Proposal, grains: Grains
-) -> DataFrame:
-    """Filled slots with the packed ids of their item, its in-batch share and its stream probability."""
-    rates = items.select("dense_id", "available").join(popularity, "dense_id", "left").select(
-        "dense_id", proposal.share().cast("float").alias("share"),
-        proposal.probability().cast("float").alias("probability"),
-    )
-    spelled = item_ids(items, grains).join(rates, "dense_id")
-    wanted = slots.select("_split", "_rank", "_file", "query_id", "last_event_ts", "slot", "dense_id")
-    return wanted.join(spelled, "dense_id")
-
-
-def write_tuples(
-    context: JobContext, chosen: Chosen, slots: DataFrame, grains: Grains, proposal: Proposal
-) -> None:
-    """Packs and writes the tuples with their facts."""
-    config = context.config
-    shapes = shapes_of(config, grains)
-    stages = [stage.name for stage in slot_stages(config.stages)]
-    facts = {
-        "shapes": shapes.facts(), "slots": stages, "positives": proposal.positives, "grains": grains.layout.to_json(),
-        **tuple_facts(chosen.requests, chosen.candidates, chosen.heads, chosen.slots),
+def draw_own(
+    context: JobContext, kept: Scratch, chosen: Chosen, items: DataFrame, popularity: DataFrame, proposal: Proposal
+) -> DataFrame | None:
+    """`query_id, slot, dense_id, redrawn` of the tuples' own negatives; None where none are configured."""
+    settings = context.config.tuples.own_negatives
+    if not settings.per_tuple:
+        return None
+    own = OwnNegatives(settings, context.config.seed, first=slot_count(context.config))
+    catalogue = context.manifest("items")
+    numbers = catalogue.rows + int(catalogue.metrics["dense_id_gap"])
+    by_kind = {
+        "uniform": lambda: own.uniform(chosen.heads, items, kept, numbers),
+        "popular": lambda: own.popular(chosen.heads, popularity, proposal, kept),
+        "category": lambda: own.category(chosen.heads, chosen.slots, items, kept),
     }
-    rows = assemble_tuples(chosen.heads.drop("split"), slots, grains, shapes)
-    options = writer_options(list(TUPLES.packed), config.tuples.row_group_rows)
-    measure = guard(chosen.requests, config.tuples.gap_minutes)
-    context.write("tuples", rows, facts=facts, split_by="split", options=options, measure=measure)
-    context.notes.update(facts["rows"])
+    drawn = reduce(lambda a, b: a.unionByName(b), [draws() for kind, draws in by_kind.items() if getattr(settings, kind)])
+    judged = judge_draws(drawn, converted_pairs(chosen.candidates), chosen.slots)
+    return kept.keep("own", first_usable(judged))
 
 
-def write_stream(
-    context: JobContext, items: DataFrame, proposal: Proposal, popularity: DataFrame, grains: Grains
-) -> None:
-    """Draws, packs and writes the item stream with its facts."""
+def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grains) -> None:
+    """Packs and writes the tuples with their facts."""
+    config, shapes = context.config, shapes_of(context.config, grains)
+    rows = assemble_tuples(chosen.heads.drop("split"), spelled_slots(chosen, drawn), grains, shapes)
+    converted = None if drawn.own is None else converted_pairs(chosen.candidates)
+    context.write(
+        "tuples", rows, facts=facts_of(config, chosen, drawn, grains), split_by="split",
+        options=writer_options(list(TUPLES.packed), chosen.row_group_rows),
+        measure=guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes),
+    )
+    context.notes.update({split: chosen.rows.get(split, 0) for split in SPLITS})
+
+
+def spelled_slots(chosen: Chosen, drawn: Drawn) -> DataFrame:
+    """Filled slots and own negatives with their place, the packed ids of their item, its rates and whether it is seen."""
+    counts = drawn.popularity.select("dense_id", "positives", F.lit(True).alias("seen"))
+    slots = chosen.slots.drop("split", "positive").join(counts, "dense_id", "left")
+    known = slots.withColumns({"positives": F.coalesce("positives", F.lit(0)), "seen": F.coalesce("seen", F.lit(False))})
+    place = ("_split", "_rank", "_file", "query_id")
+    rated = drawn.proposal.with_probability(known).select(
+        *place, "last_event_ts", "slot", "dense_id", F.col("share").cast("float").alias("share"),
+        F.col("probability").cast("float").alias("probability"), "seen",
+    )
+    if drawn.own is not None:
+        own = drawn.own.where("dense_id is not null").join(chosen.heads.select(*place), "query_id")
+        nothing = {"share": F.lit(0.0).cast("float"), "probability": F.lit(0.0).cast("float"), "seen": F.lit(False)}
+        rated = rated.unionByName(own.drop("redrawn").withColumns(nothing), allowMissingColumns=True)
+    return rated.join(drawn.spelled.select("dense_id", "item"), "dense_id")
+
+
+def facts_of(config: Config, chosen: Chosen, drawn: Drawn, grains: Grains) -> dict[str, Any]:
+    """Shapes, counts and losses, for the manifest."""
+    facts = {
+        "shapes": shapes_of(config, grains).facts(), "slots": [stage.name for stage in slot_stages(config.stages)],
+        "positives": drawn.proposal.positives, "grains": grains.layout.to_json(), "row_group_rows": chosen.row_group_rows,
+        **tuple_facts(chosen.requests, chosen.candidates, chosen.rows, chosen.slots),
+        "in_batch": frequencies(drawn.popularity),
+    }
+    return facts if drawn.own is None else {**facts, "own_negatives": own_negative_facts(drawn.own)}
+
+
+def write_stream(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grains) -> None:
+    """Places, packs and writes the item stream with its facts."""
     config = context.config
-    entries = proposal.draw(items, popularity, config.seed)
-    placed = place(entries, config.seed, ["dense_id", "copy"], config.tuples.row_group_rows)
-    rows = assemble_stream(placed, items, grains, config.seed)
-    options = writer_options(list(ITEM_STREAM.packed), config.tuples.row_group_rows)
-    facts = {"shapes": shapes_of(config, grains).facts(), **stream_facts(proposal)}
+    numbered = number_rows(drawn.entries, config.seed, ["dense_id", "copy"])
+    per_group = rows_per_group(sum(numbered.rows.values()), config.tuples.row_group_rows, config.train.processes)
+    rows = assemble_stream(numbered.in_row_groups(per_group), drawn.spelled, grains, config.seed)
+    needed = entries_trained_on(config, chosen.rows.get(TRAIN, 0))
+    facts = {
+        "shapes": shapes_of(config, grains).facts(), "row_group_rows": per_group,
+        **stream_facts(drawn.proposal, drawn.expected_entries, needed),
+    }
+    options = writer_options(list(ITEM_STREAM.packed), per_group)
     manifest = context.write("item_stream", rows, facts=facts, options=options)
     context.notes["stream"] = manifest.rows
 
 
 def shapes_of(config: Config, grains: Grains) -> Shapes:
     """The shapes of the packed columns."""
-    slots = len(slot_stages(config.stages))
-    return Shapes(grains.layout.query_length, slots, grains.layout.item_length, config.tuples.known_positives)
+    layout, tuples = grains.layout, config.tuples
+    own = tuples.own_negatives.per_tuple
+    return Shapes(layout.query_length, slot_count(config), layout.item_length, tuples.known_positives, own)
 
 
 JOB = Job(
-    "build_tuples", reads=("items", "requests", "impressions", "vocabulary"), writes=("tuples", "item_stream"), run=run,
+    "build_tuples", reads=("items", "requests", "impressions", "vocabulary", "truth_requests"),
+    writes=("tuples", "item_stream"), run=run,
     doc="one training tuple per search with a positive, split by time, and a shuffled sample of the catalogue",
 )
 

@@ -44,6 +44,7 @@ from jobs.runtime.errors import Blocked
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log, say
 from jobs.runtime.main import main
+from jobs.tuples.held_out import intents_of, with_held_out
 from mmse_model.metrics import Recall
 
 if TYPE_CHECKING:
@@ -105,7 +106,17 @@ def gather_evidence(context: JobContext) -> Evidence:
     requests = context.read_days("requests", days.test)
     truth = relevance.conversions(requests, context.read_days("impressions", days.test), candidates)
     past = relevance.query_frequency(context.read_days("requests", days.train), days.cut)
-    return Evidence(days, candidates, requests, truth, past)
+    return Evidence(days, candidates, requests, truth, without_held_out(context, past))
+
+
+def without_held_out(context: JobContext, past: DataFrame) -> DataFrame:
+    """`past` without the queries that were kept out of training: training never saw them, often as they were asked."""
+    settings, seed = context.config.tuples, context.config.seed
+    if not settings.held_out_share:
+        return past
+    asked = context.read_days("requests", context.days_back(context.config.train.window_days))
+    marked = with_held_out(asked.select("query_id", "query_norm"), settings.held_out_share, seed, intents_of(context))
+    return past.join(marked.where("held_out").select("query_norm"), "query_norm", "left_anti")
 
 
 def number_queries(context: JobContext, texts: list[str]) -> DataFrame:

@@ -17,6 +17,7 @@ from jobs.ingest.deliveries import Delivery, check_rows, find_deliveries
 from jobs.ingest.lines import count_lines, read_lines
 from jobs.ingest.scratch import files_named_in_errors, keep, scratch_folder
 from jobs.items.lines import judge_lines, ledger, parse_lines
+from jobs.items.locales import FACT, available_by_locale
 from jobs.items.numbering import extend_numbering
 from jobs.runtime.errors import Blocked
 from jobs.runtime.job import Job, JobContext
@@ -45,7 +46,7 @@ def run(context: JobContext) -> None:
         before, after = known.count(), published.rows
         facts = {
             "delivered": delivery.day, "new_objects": after - before, "next_dense_id": after,
-            "numbering": published.content_hash,
+            "numbering": published.content_hash, FACT: available_by_locale(accepted),
         }
         items = context.write("items", accepted.join(numbering, "object_id").select(*ITEMS.column_names), facts=facts)
         refused = context.write("item_quarantine", refused_lines(judged))

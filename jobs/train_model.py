@@ -12,8 +12,10 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -91,8 +93,12 @@ def split_files(paths: list[Path]) -> dict[str, list[Path]]:
 
 
 def work_key(context: JobContext) -> str:
-    """Names the checkpoints of one training run: equal keys mean equal results."""
+    """Names the checkpoints of one training run: equal keys mean equal results.
+
+    The files are part of it, not only their rows: the loader's position is a place in them.
+    """
     inputs = [context.manifest(name).content_hash for name in ("tuples", "item_stream", "vocabulary")]
+    inputs += digests_of(context, "tuples", "item_stream").values()
     return hashlib.sha256(" ".join([context.config.hash(), context.code_version, *inputs]).encode()).hexdigest()[:24]
 
 
@@ -142,10 +148,15 @@ def recent_model(context: JobContext) -> str | None:
         if context.has("model", day):
             manifest = Manifest.read(context.folder("model", day))
             age = (context.date - date.fromisoformat(manifest.facts["trained"])).days
-            wanted = context.config.model_dump(mode="json")
-            same = all(manifest.config[name] == wanted[name] for name in COPIED_SETTINGS)
+            same = copied_settings(manifest.config) == copied_settings(context.config.model_dump(mode="json"))
             return day if age < context.config.train.every_days and same else None
     return None
+
+
+def copied_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections that a model must share, without the number of reading threads, which changes no result."""
+    sections = {name: config[name] for name in COPIED_SETTINGS}
+    return {**sections, "train": {name: value for name, value in config["train"].items() if name != "loader_workers"}}
 
 
 def publish_again(context: JobContext, day: str) -> None:

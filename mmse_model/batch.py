@@ -37,12 +37,28 @@ class Batch:
     """(R,) float32 share among the positives of the training tuples."""
     stream_probability: torch.Tensor
     """(R,) float32 probability of one stream draw."""
+    negative_ids: torch.Tensor | None = None
+    """(B, N) int64 random items of each row alone, -1 is empty; None where the tuples were built without any."""
+    negatives: torch.Tensor | None = None
+    """(B, N, I) int32 item grain ids."""
 
     @property
     def rows(self) -> int:
         """B."""
         return len(self.query)
 
+    @property
+    def own(self) -> int:
+        """N: own negatives of a row."""
+        return 0 if self.negative_ids is None else self.negative_ids.shape[1]
+
+    def own_negatives(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """ids (B, N) and items (B, N, I); N is 0 where there are none."""
+        if self.negative_ids is None or self.negatives is None:
+            return self.dense_ids[:, :0], self.items[:, :0]
+        return self.negative_ids, self.negatives
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{n: t if t is None else t.to(device, non_blocking=True) for n, t in tensors.items()})

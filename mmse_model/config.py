@@ -98,6 +98,7 @@ class TrainSettings(Settings):
     weight_decay: float = Field(0.0, ge=0)
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     threads: int = Field(2, ge=1, description="torch threads; part of the result's bits")
+    loader_workers: int = Field(1, ge=1, le=4, description="threads that read ahead in each dataset; no effect on results")
     processes: int = Field(1, ge=1, description="ranks, launched by TorchDistributor when more than one")
     every_days: int = Field(7, ge=1)
     window_days: int = Field(28, ge=3, description="days of impressions that tuples are built from")

@@ -35,10 +35,15 @@ class StepLoss:
 
 
 class Objective:
-    """L = L_retrieval + rank_weight L_rank + title_weight L_title of one batch."""
+    """L = L_retrieval + rank_weight L_rank + title_weight L_title of one batch.
+
+    `own` is N, the own negatives of each row: random items that the ranking loss puts below the row's others. They take
+    no part in the retrieval loss, whose candidates are drawn from one known proposal for all rows.
+    """
 
     def __init__(
-        self, stages: tuple[StageSettings, ...], settings: ObjectiveSettings, device: torch.device | str = "cpu"
+        self, stages: tuple[StageSettings, ...], settings: ObjectiveSettings, device: torch.device | str = "cpu",
+        own: int = 0,
     ) -> None:
         self.settings = settings
         self.weights = {"retrieval": 1.0, "rank": settings.rank_weight, "title": settings.title_weight}
@@ -47,10 +52,16 @@ class Objective:
         self.unclicked = torch.tensor([stages[n].evidence == "examined" for n in levels], device=device)
         self.slot_weights = torch.tensor(slot_weights(stages, settings.unclicked_in_retrieval), device=device)
         self.random = random_items(stages)
-        self.pairs = StagePairs(stages).to(device)
+        self.own = own
+        self.pairs = StagePairs(stages, own).to(device)
 
     def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks) -> StepLoss:
-        """The loss of `batch`; with several ranks every one of them must call at once."""
+        """The loss of `batch`; with several ranks every one of them must call at once.
+
+        Raises ValueError where the batch has not N own negatives a row.
+        """
+        if batch.own != self.own:
+            raise ValueError(f"batch: {batch.own} own negatives a row; expected {self.own}")
         items = distinct_items(batch, self.positive)
         titles = [batch.stream_title_queries] if self.settings.title_weight else []
         queries, vectors = model(torch.cat([batch.query, *titles]), items.items)
@@ -72,9 +83,9 @@ class Objective:
     ) -> dict[str, Sum]:
         temperature, filled = self.settings.temperature, batch.dense_ids != EMPTY
         random, usable = self._random_items(batch, items)
-        places = torch.cat([random, items.slots], 1)
+        places = torch.cat([random, items.slots, items.own], 1)
         scores = torch.einsum("bd,bnd->bn", queries, vectors.index_select(0, places.flatten()).view(*places.shape, -1))
-        own = scores[:, self.random :] / temperature
+        own = scores[:, self.random : self.random + filled.shape[1]] / temperature
         excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
         negatives = negative_logits(queries, candidates, excluded, temperature)
         if self.settings.unclicked_in_retrieval == "negative":
@@ -82,7 +93,8 @@ class Objective:
             negatives = torch.logaddexp(negatives, own_negatives(own, filled & self.unclicked & ~known))
         sums = {"retrieval": softmax_loss(own, negatives, self.slot_weights * filled)}
         if self.settings.rank_weight:
-            sums["rank"] = self.pairs.loss(scores, torch.cat([usable, filled], 1))
+            there = batch.own_negatives()[0] != EMPTY
+            sums["rank"] = self.pairs.loss(scores, torch.cat([usable, filled, there], 1))
         return sums
 
     def _random_items(self, batch: Batch, items: DistinctItems) -> tuple[torch.Tensor, torch.Tensor]:

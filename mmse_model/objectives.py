@@ -79,11 +79,14 @@ def own_negatives(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
 
 
 class StagePairs:
-    """All pairs of slots with a stage above the other, and the margin between those two stages."""
+    """All pairs of slots with a stage above the other, and the margin between those two stages.
 
-    def __init__(self, stages: tuple[StageSettings, ...]) -> None:
+    `own` is N, the own negatives of a row: they are of the lowest stage, as the random items are.
+    """
+
+    def __init__(self, stages: tuple[StageSettings, ...], own: int = 0) -> None:
         random = random_items(stages)
-        levels = torch.tensor([0] * random + slot_levels(stages))
+        levels = torch.tensor([0] * random + slot_levels(stages) + [0] * own)
         margins = torch.tensor([s.margin for s in stages]).cumsum(0)
         above = levels[:, None] > levels[None, :]
         self.high, self.low = above.nonzero(as_tuple=True)
@@ -92,7 +95,8 @@ class StagePairs:
     def loss(self, scores: torch.Tensor, filled: torch.Tensor) -> Sum:
         """Hinge `max(0, margin - (s_high - s_low))`, averaged per request, then over the requests with a pair.
 
-        `scores` (B, n + S) and `filled` (B, n + S) bool begin with the n random items. The margin between stages
+        `scores` (B, n + S + N) and `filled` (B, n + S + N) bool begin with the n random items and end with the N own
+        negatives. The margin between stages
         that are no neighbours is the sum of the margins of the gaps between them.
         """
         pairs = filled[:, self.high] & filled[:, self.low]

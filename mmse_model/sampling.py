@@ -39,6 +39,8 @@ class DistinctItems:
     """(B, S) int64 positions in `ids`; 0 where the slot is empty."""
     stream: torch.Tensor
     """(R,) int64 positions in `ids`."""
+    own: torch.Tensor
+    """(B, N) int64 positions in `ids` of the rows' own negatives; 0 where there is none."""
     positives: int
     """n_in: occurrences of positives in the batch."""
 
@@ -46,9 +48,12 @@ class DistinctItems:
 def distinct_items(batch: Batch, positive: torch.Tensor) -> DistinctItems:
     """Finds each distinct item of `batch` once; `positive` (S,) bool says which slots hold positives."""
     rows, slots = batch.dense_ids.shape
-    ids = torch.cat([batch.dense_ids.flatten(), batch.stream_ids])
+    own_ids, _ = batch.own_negatives()
+    # Own negatives stand last: an item that is also a slot's or the stream's is taken, with its rates, from there.
+    ids = torch.cat([batch.dense_ids.flatten(), batch.stream_ids, own_ids.flatten()])
     filled = batch.dense_ids != EMPTY
-    drawn = torch.cat([(filled & positive).flatten(), torch.ones_like(batch.stream_ids, dtype=torch.bool)])
+    in_stream = torch.ones_like(batch.stream_ids, dtype=torch.bool)
+    drawn = torch.cat([(filled & positive).flatten(), in_stream, torch.zeros_like(own_ids.flatten(), dtype=torch.bool)])
     # Sorted by (not a candidate, id): candidates first, each item's occurrences together.
     unique, inverse = torch.unique(ids, return_inverse=True)
     counts = torch.bincount(inverse[drawn], minlength=len(unique))
@@ -58,13 +63,13 @@ def distinct_items(batch: Batch, positive: torch.Tensor) -> DistinctItems:
     first = _first_of(inverse, len(unique))[rank]
     candidates = int((counts[rank] > 0).sum())
     stream = torch.stack([batch.stream_share, batch.stream_probability], 1)
-    both = torch.cat([batch.shares.reshape(-1, 2), stream])[first]
-    at = position[inverse]
+    rates = torch.cat([batch.shares.reshape(-1, 2), stream])[first[:candidates]]
+    in_slots, in_stream_too, in_own = position[inverse].split([rows * slots, len(stream), own_ids.numel()])
     return DistinctItems(
         ids=unique[rank], items=_rows_of(batch, first), candidates=candidates,
-        counts=counts[rank][:candidates].to(torch.float32), share=both[:candidates, 0],
-        probability=both[:candidates, 1], slots=at[: rows * slots].view(rows, slots) * filled,
-        stream=at[rows * slots :], positives=int((filled & positive).sum()),
+        counts=counts[rank][:candidates].to(torch.float32), share=rates[:, 0], probability=rates[:, 1],
+        slots=in_slots.view(rows, slots) * filled, stream=in_stream_too,
+        own=in_own.view(own_ids.shape) * (own_ids != EMPTY), positives=int((filled & positive).sum()),
     )
 
 
@@ -93,13 +98,16 @@ def _first_of(inverse: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 def _rows_of(batch: Batch, first: torch.Tensor) -> torch.Tensor:
-    """Grain ids of items by their position in (slots, stream), without joining the two arrays."""
-    own = batch.dense_ids.numel()
-    in_slots = first < own
-    flat = batch.items.reshape(own, -1)
-    rows = flat[torch.where(in_slots, first, 0)]
-    from_stream = batch.stream_items[torch.where(in_slots, 0, first - own)]
-    return torch.where(in_slots[:, None], rows, from_stream)
+    """Grain ids of items by their position in (slots, stream, own negatives), without joining the arrays."""
+    _, negatives = batch.own_negatives()
+    width = batch.items.shape[-1]
+    sources = [batch.items.reshape(-1, width), batch.stream_items, negatives.reshape(-1, width)]
+    rows, start = sources[0].new_empty((len(first), width)), 0
+    for source in sources:
+        inside = (first >= start) & (first < start + len(source))
+        rows[inside] = source[first[inside] - start]
+        start += len(source)
+    return rows
 
 
 __all__ = ["DistinctItems", "distinct_items", "log_candidate_weights"]

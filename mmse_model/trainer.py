@@ -29,7 +29,8 @@ from mmse_model.towers import TwoTower
 class Loader(Protocol):
     """Where batches come from: mmse_model.batches.TupleLoader."""
 
-    steps_per_epoch: int
+    def steps(self, epoch: int) -> int:
+        """The number of batches in an epoch."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of one epoch, a pure function of its 0-based number."""
@@ -94,6 +95,7 @@ class Trainer:
         self.optimiser = RowAdam(dict(model.named_parameters()), settings.weight_decay)
         self.history: list[dict[str, Any]] = []
         self.step = 0
+        self.total_steps = sum(loader.steps(epoch) for epoch in range(settings.epochs))
         self.introduce = self.ranks.first
 
     def fit(self) -> list[dict[str, Any]]:
@@ -124,7 +126,7 @@ class Trainer:
         progress = Progress()
         batches = self.loader.epoch(epoch)
         bar = tqdm(
-            total=self.loader.steps_per_epoch, desc=f"epoch {epoch + 1}/{self.settings.epochs}", unit="step",
+            total=self.loader.steps(epoch), desc=f"epoch {epoch + 1}/{self.settings.epochs}", unit="step",
             disable=None if self.ranks.first else True, leave=False, mininterval=1.0,
         )
         with bar, deterministic(self.device):
@@ -153,8 +155,7 @@ class Trainer:
         loss.total.backward()
         self.ranks.add_gradients(self.model.parameters())
         norm = clip_gradients(self.model.parameters(), self.settings.gradient_clip)
-        total = self.settings.epochs * self.loader.steps_per_epoch
-        rate = learning_rate(self.step, total, self.settings.learning_rate, self.settings.warmup_steps)
+        rate = learning_rate(self.step, self.total_steps, self.settings.learning_rate, self.settings.warmup_steps)
         self.optimiser.step(rate)
         self.step += 1
         return {**loss.parts, "gradient_norm": norm}
@@ -165,7 +166,7 @@ class Trainer:
         counts = negatives_per_query(batch, self.objective)
         parameters = sum(p.numel() for p in self.model.parameters())
         self.report(
-            f"training: {parameters:,} parameters, {self.loader.steps_per_epoch:,} steps an epoch, "
+            f"training: {parameters:,} parameters, {self.total_steps:,} steps in {self.settings.epochs} epochs, "
             f"{self.ranks.world} x {batch.rows:,} tuples a step; negatives per query and process: "
             f"{counts['in_batch']:,.0f} in-batch, "
             f"{counts['stream']:,.0f} stream; per title pair: {counts['title']:,.0f}"

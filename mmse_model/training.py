@@ -35,7 +35,7 @@ class TrainingTask(Settings):
     digests: dict[Path, str]
     """SHA-256 by file: rows are used only of files that are what their manifest says."""
     shapes: dict[str, int]
-    """Q, S, I, P of the packed columns."""
+    """Q, S, I, P, N of the packed columns."""
     layout: dict[str, Any]
     model: ModelSettings
     train: TrainSettings
@@ -54,11 +54,11 @@ def run_training(task_json: str, report: Callable[[str], None] = print) -> None:
     with process_group() as ranks, torch_threads(task.train.threads):
         device = pick_device()
         model = new_model(task).to(device)
-        objective = Objective(task.stages, task.train.objective, device)
+        objective = Objective(task.stages, task.train.objective, device, own=task.shapes.get("N", 0))
         loader = TupleLoader(
             list(task.train_files), list(task.stream_files), task.shapes, task.train.batch_size,
             task.train.stream_items, task.seed, rank=ranks.rank, world=ranks.world,
-            digests=task.digests,
+            digests=task.digests, workers=task.train.loader_workers,
         )
         validation = read_validation(task)
         trainer = Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks)

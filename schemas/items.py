@@ -28,7 +28,6 @@ ITEMS = Dataset(
         Metric("price_missing_share", "avg(cast(price is null as double))"),
         Metric("price_median", "percentile_approx(price, 0.5)"),
         Metric("price_not_positive", "count_if(price <= 0)"),
-        Metric("dense_ids", "count(distinct dense_id)"),
         Metric("dense_id_gap", "max(dense_id) + 1 - count(*)", "removed items leave gaps; never negative"),
     ),
     checks=(

@@ -20,12 +20,19 @@ TUPLES = Dataset(
         Column("dense_ids", "binary", False, "int64 (S,): items by stage slot, -1 is empty"),
         Column("items", "binary", False, "int32 (S, I): item grain ids, 0 is padding"),
         Column("shares", "binary", False, "float32 (S, 2): share among in-batch positives, stream probability"),
+        Column("item_seen", "binary", False, "uint8 (S,): 1 where the item stands in a slot of any training tuple"),
         Column("known_positives", "binary", False, "int64 (P,): positives of the same query_norm, -1 is empty"),
+        Column("negative_ids", "binary", False, "int64 (N,): random items of this training tuple alone, -1 is empty"),
+        Column("negatives", "binary", False, "int32 (N, I): their grain ids"),
         Column("last_event_ts", "timestamp", False, "latest event that any label of this row rests on"),
         Column("query_seen", "boolean", False, "query_norm occurs among the training requests"),
+        Column("held_out", "boolean", False, "of a query or intent that is kept out of training"),
     ),
     key=("query_id",),
-    packed={"query": "<i4", "dense_ids": "<i8", "items": "<i4", "shares": "<f4", "known_positives": "<i8"},
+    packed={
+        "query": "<i4", "dense_ids": "<i8", "items": "<i4", "shares": "<f4", "item_seen": "<u1",
+        "known_positives": "<i8", "negative_ids": "<i8", "negatives": "<i4",
+    },
     metrics=(
         Metric("train_rows", "count_if(split = 'train')"),
         Metric("validation_rows", "count_if(split = 'validation')"),
@@ -34,8 +41,14 @@ TUPLES = Dataset(
     checks=(
         Check("train_rows", "critical", low=1),
         Check("validation_rows", "critical", low=1),
-        Check("train_events_after_cut", "critical", high=0),
-        Check("sessions_on_both_sides", "critical", high=0),
+        Check("train_events_after_cut", "critical", high=0, doc="a training label rests on an event after the cut"),
+        Check("sessions_on_both_sides", "critical", high=0, doc="sessions with tuples in two splits"),
+        Check("held_out_in_training", "critical", high=0, doc="training tuples of a query or intent that is held out"),
+        Check("items_from_the_future", "critical", high=0, doc="items listed after the search they stand in a tuple of"),
+        Check(
+            "positives_among_own_negatives", "critical", high=0,
+            doc="items that the same query led to a click on, among a tuple's own negatives",
+        ),
     ),
 )
 

@@ -24,7 +24,7 @@ COLUMNS = (
     "request_ts", "user_refined", "examined_ts", "clicked_ts", "carted_ts", "ordered_ts", "undone_carts",
     "undone_orders",
 )
-"""The columns of `impressions` that both functions read."""
+"""The columns of `impressions` that these functions read."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -53,6 +53,11 @@ def last_event_ts_column(stages: Iterable[StageSettings], cut: datetime | None =
     never = F.lit(None).cast("timestamp")
     furthest_first = [F.least(*_evidence(stage.evidence, cut), never) for stage in _furthest_first(stages)]
     return F.coalesce(*furthest_first, never).alias("last_event_ts")
+
+
+def converted_column(cut: datetime | None = None) -> Column:
+    """Whether a click, a cart or an order happened before `cut`, whatever stages are configured."""
+    return _reached("clicked", cut).alias("converted")
 
 
 def _furthest_first(stages: Iterable[StageSettings]) -> list[StageSettings]:

@@ -99,11 +99,11 @@ class Config(Settings):
         return self
 
     def hash(self) -> str:
-        """SHA-256 of the resolved configuration, paths and Spark settings left out.
+        """SHA-256 of the resolved configuration, what says where and how fast a run happens left out.
 
-        Those two say where a run happens, not what it computes.
+        Those are paths, Spark settings and the loader's threads: none of them changes what is computed.
         """
-        content = self.model_dump(mode="json", exclude={"paths", "spark"})
+        content = self.model_dump(mode="json", exclude={"paths": True, "spark": True, "train": {"loader_workers"}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -131,6 +131,21 @@ class VocabularySettings(Settings):
     query_weight: int = Field(1, ge=0, description="how often a query's tokens count beside a title's")
 
 
+class OwnNegativeSettings(Settings):
+    """Random items of each training tuple's own, beside the item stream that all share; 0 draws none of a kind."""
+
+    uniform: int = Field(0, ge=0, le=16, description="from the whole catalogue")
+    popular: int = Field(0, ge=0, le=16, description="in proportion to popularity^item_stream.popularity_alpha")
+    category: int = Field(0, ge=0, le=16, description="from the category of the tuple's furthest item")
+    draws: int = Field(4, ge=1, le=16, description="tries per item: one that the query led to a click on is drawn again")
+    category_items: int = Field(1_024, ge=1, le=65_536, description="items of a category that are drawn from, by hash")
+
+    @property
+    def per_tuple(self) -> int:
+        """N: own negatives of one tuple."""
+        return self.uniform + self.popular + self.category
+
+
 class TupleSettings(Settings):
     """Training tuples."""
 
@@ -139,14 +154,22 @@ class TupleSettings(Settings):
     gap_minutes: int = Field(0, ge=0, description="between training labels and validation requests")
     max_per_query: int = Field(200, ge=1, description="training tuples kept per normalised query")
     known_positives: int = Field(16, ge=1)
-    row_group_rows: int = Field(8_192, ge=1, description="rows of a file, which is one row group; the last has fewer")
+    row_group_rows: int = Field(
+        8_192, ge=1, description="most rows of a file, which is one row group; fewer where train.processes asks for it"
+    )
+    held_out_share: float = Field(0.0, ge=0, le=0.5, description="of the queries (or intents) kept out of training by hash")
+    held_out_by: Literal["query", "intent"] = Field(
+        "query", description="intent: all queries of a latent intent together, known of simulated markets alone"
+    )
+    own_negatives: OwnNegativeSettings = OwnNegativeSettings()
 
 
 class StreamSettings(Settings):
     """The item stream."""
 
-    entries: int = Field(100_000, ge=1, description="expected length")
-    uniform_share: float = Field(0.5, ge=0, le=1, description="the rest is popularity^alpha")
+    entries: int | None = Field(None, ge=1, description="expected length; null: as many as the configured training takes")
+    most_entries: int = Field(2_000_000, ge=1, description="bound of that length; a shorter stream is passed over again")
+    uniform_share: float = Field(0.5, ge=0, le=1, description="the rest is popularity^alpha, within each locale")
     popularity_alpha: float = Field(0.75, ge=0)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window as Over
 from pyspark.sql import functions as F
 
-from jobs.labels.stages import last_event_ts_column, stage_column
+from jobs.labels.stages import converted_column, last_event_ts_column, stage_column
 from jobs.tuples.splits import TRAIN
 
 if TYPE_CHECKING:
@@ -31,32 +31,40 @@ def slot_stages(stages: Sequence[StageSettings]) -> list[StageSettings]:
 
 
 def staged_items(
-    requests: DataFrame, impressions: DataFrame, items: DataFrame, stages: Sequence[StageSettings], window: Window
+    requests: DataFrame, impressions: DataFrame, stages: Sequence[StageSettings], window: Window
 ) -> DataFrame:
     """Every item that reached a stage in a request of a split.
 
     Args:
         requests: `query_id, ts, query_norm, split`.
         impressions: The dataset's rows.
-        items: `object_id, dense_id, valid_from`.
         stages: The configured stages, weakest first.
         window: Bounds of the splits.
 
     Returns:
-        `query_id, ts, query_norm, split, object_id, stage, last_event_ts, dense_id, loss`; `loss` says why an
-        item cannot be used (`unknown_item`, `future_item`) and is null where it can.
+        `query_id, ts, query_norm, split, object_id, stage, last_event_ts, converted`, all as of what the split may
+        know; `converted`: clicked, carted or ordered, whatever stages there are.
     """
-    lost = F.when(F.col("dense_id").isNull(), "unknown_item").when(F.col("valid_from") > F.col("ts"), "future_item")
-    reached = impressions.where(stage_column(stages).isNotNull()).join(items, "object_id", "left")
+    reached = impressions.where(stage_column(stages).isNotNull())
     joined = reached.join(requests.where(F.col("split").isNotNull()), "query_id")
     as_of = joined.withColumns({
         "stage": by_split(lambda cut: stage_column(stages, cut), window),
         "last_event_ts": by_split(lambda cut: last_event_ts_column(stages, cut), window),
-        "loss": lost,
+        "converted": by_split(converted_column, window),
     })
     return as_of.where(F.col("stage").isNotNull()).select(
-        "query_id", "ts", "query_norm", "split", "object_id", "stage", "last_event_ts", "dense_id", "loss"
+        "query_id", "ts", "query_norm", "split", "object_id", "stage", "last_event_ts", "converted"
     )
+
+
+def with_catalogue(staged: DataFrame, listed: DataFrame) -> DataFrame:
+    """Adds what the catalogue says of each item, and `loss`: why it cannot be used, null where it can.
+
+    `listed` is `object_id, dense_id, valid_from` and more. `unknown_item` is not in it, `future_item` was listed after
+    the search.
+    """
+    loss = F.when(F.col("dense_id").isNull(), "unknown_item").when(F.col("valid_from") > F.col("ts"), "future_item")
+    return staged.join(listed, "object_id", "left").withColumn("loss", loss)
 
 
 def by_split(column: object, window: Window) -> Column:

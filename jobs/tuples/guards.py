@@ -1,31 +1,53 @@
-"""What must hold between the splits, measured on the committed rows; `schemas/tuples.py` blocks what does not hold."""
+"""What must hold of the tuples, measured on the committed rows; `schemas/tuples.py` blocks what does not hold.
+
+Every rule is a frame of the rows that break it. Their number is the figure that the audit judges; three of them go to
+the log by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from jobs.runtime.logs import log
+from jobs.tuples.packing import Batches, unpack
 from jobs.tuples.splits import TRAIN, VALIDATION
+from mmse_model.batch import EMPTY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 EXAMPLES = 3
+STANDING = "query_id string, query_norm string, split string, ts timestamp, own boolean, dense_id bigint"
 
 
-def guard(requests: DataFrame, gap_minutes: int) -> Callable[[DataFrame], Mapping[str, float]]:
-    """A measure of committed tuples; `requests` (query_id, session) tells their sessions."""
+def guard(
+    requests: DataFrame, items: DataFrame, converted: DataFrame | None, gap_minutes: int
+) -> Callable[[DataFrame], Mapping[str, float]]:
+    """A measure of committed tuples.
+
+    Args:
+        requests: `query_id, session, held_out`.
+        items: `dense_id, valid_from` of the items in tuples, as the catalogue has them.
+        converted: `query_norm, dense_id` that led to a click, cart or order in training; None without own negatives.
+        gap_minutes: Between training labels and validation requests.
+    """
 
     def measure(tuples: DataFrame) -> Mapping[str, float]:
+        standing = items_in(tuples)
         broken = {
             "train_events_after_cut": events_after_cut(tuples, gap_minutes),
             "sessions_on_both_sides": sessions_on_both_sides(tuples, requests),
+            "held_out_in_training": held_out_in_training(tuples, requests),
+            "items_from_the_future": items_from_the_future(standing, items),
+            "positives_among_own_negatives": None if converted is None else positives_among_own(standing, converted),
         }
-        return {rule: float(count(rule, rows)) for rule, rows in broken.items()}
+        return {rule: 0.0 if rows is None else float(count(rule, rows)) for rule, rows in broken.items()}
 
     return measure
 
@@ -47,12 +69,51 @@ def sessions_on_both_sides(tuples: DataFrame, requests: DataFrame) -> DataFrame:
     return sides.where("_a != _b").select("session")
 
 
+def held_out_in_training(tuples: DataFrame, requests: DataFrame) -> DataFrame:
+    """Training rows of a request that is held out, by the requests and not by what the row says of itself."""
+    train = tuples.where(F.col("split") == TRAIN).select("query_id")
+    return train.join(requests.where("held_out").select("query_id"), "query_id", "left_semi")
+
+
+def items_from_the_future(standing: DataFrame, items: DataFrame) -> DataFrame:
+    """Items of tuples, own negatives included, that were listed after the search."""
+    dated = standing.join(items.select("dense_id", "valid_from"), "dense_id")
+    return dated.where(F.col("valid_from") > F.col("ts")).select("query_id", "dense_id")
+
+
+def positives_among_own(standing: DataFrame, converted: DataFrame) -> DataFrame:
+    """Own negatives that the same query led to a click, cart or order of."""
+    own = standing.where(F.col("own") & (F.col("split") == TRAIN))
+    return own.join(converted, ["query_norm", "dense_id"], "left_semi").select("query_id", "dense_id")
+
+
+def items_in(tuples: DataFrame) -> DataFrame:
+    """`query_id, query_norm, split, ts, own, dense_id` of every filled slot and every own negative, as packed."""
+
+    def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for own, name in ((False, "dense_ids"), (True, "negative_ids")):
+                row, ids = filled(batch.column(name))
+                heads = batch.select(["query_id", "query_norm", "split", "ts"]).take(pa.array(row))
+                columns = [*heads.columns, pa.array(np.full(len(row), own)), pa.array(ids)]
+                yield pa.RecordBatch.from_arrays(columns, [*heads.schema.names, "own", "dense_id"])
+
+    return tuples.select("query_id", "query_norm", "split", "ts", "dense_ids", "negative_ids").mapInArrow(run, STANDING)
+
+
+def filled(packed: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """(row, dense id) of every filled slot of a packed column of ids."""
+    if not len(packed) or not len(packed[0].as_py()):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    ids = unpack(packed, "<i8", len(packed[0].as_py()) // 8)
+    row, slot = np.nonzero(ids != EMPTY)
+    return row, ids[row, slot]
+
+
 def count(rule: str, rows: DataFrame) -> int:
     """Number of rows that break a rule; a few of them go to the log by name."""
     broken = rows.count()
     if broken:
-        examples = [row[0] for row in rows.orderBy(rows.columns[0]).limit(EXAMPLES).collect()]
-        log("a split is broken", rule=rule, count=broken, **{f"{rows.columns[0]}s": examples})
+        examples = rows.orderBy(*rows.columns).limit(EXAMPLES).collect()
+        log("a tuple may not be used", rule=rule, count=broken, rows=[row.asDict() for row in examples])
     return broken
-
-

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
+from jobs.tuples.catalogue import ITEM_TEXT
 from jobs.tuples.placement import SORTED, in_files
 from jobs.tuples.titles import title_queries
 from mmse_model.batch import EMPTY
@@ -24,25 +25,26 @@ from schemas import ITEM_STREAM, TUPLES
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-ITEM_TEXT = ("title", "brand", "category_path", "shop", "price")
 PLACE = "_split string, _rank bigint"
-ENTRY = ("slot", "dense_id", "item", "share", "probability")
+ENTRY = ("slot", "dense_id", "item", "share", "probability", "seen")
+HEAD = ("ts", "query_norm", "query_seen", "held_out", "known", "last_event_ts")
 
 Batches = Iterable[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Q and I ids, S slots, P known positives: the shapes of the packed columns."""
+    """Q and I ids, S slots, P known positives, N own negatives: the shapes of the packed columns."""
 
     Q: int
     S: int
     I: int  # noqa: E741 - the name that the manifest and the batches use
     P: int
+    N: int = 0
 
     def facts(self) -> dict[str, int]:
         """As the manifest has them."""
-        return {"Q": self.Q, "S": self.S, "I": self.I, "P": self.P}
+        return {"Q": self.Q, "S": self.S, "I": self.I, "P": self.P, "N": self.N}
 
 
 def pack(rows: NDArray[Any]) -> pa.Array:
@@ -51,7 +53,7 @@ def pack(rows: NDArray[Any]) -> pa.Array:
     width = rows[0].nbytes if count else 0
     offsets = np.arange(count + 1, dtype=np.int32) * np.int32(width)
     little = rows.astype(rows.dtype.newbyteorder("<"), copy=False)
-    data = np.ascontiguousarray(little).tobytes()
+    data = np.ascontiguousarray(little).tobytes() if width else b""
     return pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
@@ -60,23 +62,26 @@ def unpack(column: pa.Array, dtype: str, width: int) -> NDArray[Any]:
     return np.frombuffer(b"".join(column.to_pylist()), dtype).reshape(-1, width)
 
 
-def item_ids(items: DataFrame, grains: Grains) -> DataFrame:
-    """`dense_id, item`: the packed ids of each item, computed once however many tuples it stands in."""
+def spell_items(items: DataFrame, grains: Grains) -> DataFrame:
+    """`dense_id, valid_from, title, item`: the packed ids of each item, computed once however often it is drawn."""
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             ids = grains.item_ids(*(batch.column(name).to_pylist() for name in ITEM_TEXT))
-            yield pa.RecordBatch.from_arrays([batch.column("dense_id"), pack(ids)], ["dense_id", "item"])
+            kept = [batch.column(name) for name in ("dense_id", "valid_from", "title")]
+            yield pa.RecordBatch.from_arrays([*kept, pack(ids)], ["dense_id", "valid_from", "title", "item"])
 
-    return items.select("dense_id", *ITEM_TEXT).mapInArrow(run, "dense_id bigint, item binary")
+    schema = "dense_id bigint, valid_from timestamp, title string, item binary"
+    return items.select("dense_id", "valid_from", *ITEM_TEXT).mapInArrow(run, schema)
 
 
 def assemble_tuples(heads: DataFrame, slots: DataFrame, grains: Grains, shapes: Shapes) -> DataFrame:
     """The dataset `tuples`, placed and sorted.
 
     Args:
-        heads: One row per tuple: `_split, _rank, _file, query_id, ts, query_norm, known, query_seen`.
-        slots: One row per filled slot: the same place, `query_id, last_event_ts` and the columns of ENTRY.
+        heads: One row per tuple: `_split, _rank, _file, query_id` and the columns of HEAD but the last.
+        slots: One row per filled slot: the same place, `query_id, last_event_ts` and the columns of ENTRY; slots from S on
+            are own negatives, without `last_event_ts`.
         grains: The vocabulary.
         shapes: Shapes of the packed columns.
     """
@@ -85,7 +90,7 @@ def assemble_tuples(heads: DataFrame, slots: DataFrame, grains: Grains, shapes: 
         slots.withColumn("entry", F.struct(*ENTRY)).drop(*ENTRY), allowMissingColumns=True
     )
     gathered = in_files(rows).groupBy("_split", "_file", "_rank", "query_id").agg(
-        *[F.max(name).alias(name) for name in ("ts", "query_norm", "query_seen", "known", "last_event_ts")],
+        *[F.max(name).alias(name) for name in HEAD],
         F.collect_list("entry").alias("entries"),
     )
     schema = f"{PLACE}, {columns_sql(TUPLES)}"
@@ -111,19 +116,27 @@ def pack_tuples(grains: Grains, shapes: Shapes) -> Callable[[Batches], Iterator[
 
 
 def fill_slots(entries: pa.ListArray, shapes: Shapes) -> dict[str, NDArray[Any]]:
-    """`dense_ids` (N, S), `items` (N, S, I), `shares` (N, S, 2) of N lists of entries; empty slots are EMPTY and 0."""
-    row, values = parents(entries), entries.flatten()
+    """What B lists of entries hold, empty slots EMPTY and 0.
+
+    `dense_ids` (B, S), `items` (B, S, I), `shares` (B, S, 2), `item_seen` (B, S), `negative_ids` (B, N),
+    `negatives` (B, N, I).
+    """
+    row, values, width = parents(entries), entries.flatten(), shapes.S + shapes.N
     slot = values.field("slot").to_numpy()
-    arrays = {
-        "dense_ids": np.full((len(entries), shapes.S), EMPTY, np.int64),
-        "items": np.zeros((len(entries), shapes.S, shapes.I), np.int32),
-        "shares": np.zeros((len(entries), shapes.S, 2), np.float32),
+    ids = np.full((len(entries), width), EMPTY, np.int64)
+    items = np.zeros((len(entries), width, shapes.I), np.int32)
+    rates = np.zeros((len(entries), width, 2), np.float32)
+    seen = np.zeros((len(entries), width), np.uint8)
+    ids[row, slot] = values.field("dense_id").to_numpy()
+    items[row, slot] = unpack(values.field("item"), "<i4", shapes.I)
+    rates[row, slot, 0] = values.field("share").to_numpy()
+    rates[row, slot, 1] = values.field("probability").to_numpy()
+    seen[row, slot] = values.field("seen").to_numpy(zero_copy_only=False)
+    own = slice(shapes.S, None)
+    return {
+        "dense_ids": ids[:, : shapes.S], "items": items[:, : shapes.S], "shares": rates[:, : shapes.S],
+        "item_seen": seen[:, : shapes.S], "negative_ids": ids[:, own], "negatives": items[:, own],
     }
-    arrays["dense_ids"][row, slot] = values.field("dense_id").to_numpy()
-    arrays["items"][row, slot] = unpack(values.field("item"), "<i4", shapes.I)
-    arrays["shares"][row, slot, 0] = values.field("share").to_numpy()
-    arrays["shares"][row, slot, 1] = values.field("probability").to_numpy()
-    return arrays
 
 
 def fill_known(known: pa.ListArray, most: int) -> NDArray[np.int64]:
@@ -140,26 +153,23 @@ def parents(lists: pa.ListArray) -> NDArray[np.int64]:
     return pc.list_parent_indices(lists).to_numpy()
 
 
-def assemble_stream(entries: DataFrame, items: DataFrame, grains: Grains, seed: int) -> DataFrame:
-    """The dataset `item_stream`, placed and sorted, from placed entries and the catalogue's text."""
+def assemble_stream(entries: DataFrame, spelled: DataFrame, grains: Grains, seed: int) -> DataFrame:
+    """The dataset `item_stream`, placed and sorted, from placed entries and `spelled` (dense_id, title, item)."""
     draw = F.xxhash64(F.lit(seed), F.lit("title"), "dense_id", "copy").alias("_draw")
-    texts = in_files(entries.join(items.select("dense_id", *ITEM_TEXT), "dense_id"))
-    spelled = texts.select("_split", "_rank", "dense_id", "copy", "share", "probability", draw, *ITEM_TEXT)
-    packed = spelled.mapInArrow(pack_stream(grains), f"{PLACE}, {columns_sql(ITEM_STREAM)}")
+    texts = in_files(entries.join(spelled.select("dense_id", "title", "item"), "dense_id"))
+    known = texts.select("_split", "_rank", "dense_id", "copy", "share", "probability", draw, "title", "item")
+    packed = known.mapInArrow(pack_stream(grains), f"{PLACE}, {columns_sql(ITEM_STREAM)}")
     return packed.sortWithinPartitions(*SORTED).select(*ITEM_STREAM.column_names)
 
 
 def pack_stream(grains: Grains) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
-    """A function for mapInArrow over stream entries with their items' text."""
+    """A function for mapInArrow over stream entries with their items' titles."""
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             columns = dict(zip(batch.schema.names, batch.columns))
-            titles = columns["title"].to_pylist()
-            queries = title_queries(titles, columns["_draw"].to_numpy())
-            texts = (columns[name].to_pylist() for name in ITEM_TEXT[1:])
-            packed = {"item": pack(grains.item_ids(titles, *texts)), "title_query": pack(grains.query_ids(queries))}
-            yield named_batch(ITEM_STREAM.column_names, {**columns, **packed})
+            queries = title_queries(columns["title"].to_pylist(), columns["_draw"].to_numpy())
+            yield named_batch(ITEM_STREAM.column_names, {**columns, "title_query": pack(grains.query_ids(queries))})
 
     return run
 

@@ -6,7 +6,9 @@ same number of rows, whatever the number of partitions or tasks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,20 @@ if TYPE_CHECKING:
 BUCKET_BITS = 10
 
 
-def place(rows: DataFrame, seed: int, keys: Sequence[str], rows_per_file: int, split: str | None = None) -> DataFrame:
-    """Adds `_split`, `_rank` (0-based in hash order within the split) and `_file` = `_rank` // `rows_per_file`.
+@dataclass(frozen=True)
+class Numbered:
+    """Rows with `_split` and `_rank` (0-based in hash order within the split), and the rows of each split."""
+
+    frame: DataFrame
+    rows: dict[str, int]
+
+    def in_row_groups(self, rows_per_group: int) -> DataFrame:
+        """Adds `_file` = `_rank` // `rows_per_group`: a file is one row group."""
+        return self.frame.withColumn("_file", F.floor(F.col("_rank") / rows_per_group))
+
+
+def number_rows(rows: DataFrame, seed: int, keys: Sequence[str], split: str | None = None) -> Numbered:
+    """Numbers rows in the hash order of (seed, keys), which are unique.
 
     Two passes: the rows of each of 1,024 ranges of hashes are counted, then numbered within their range. Only the
     counts come to the driver.
@@ -30,22 +44,34 @@ def place(rows: DataFrame, seed: int, keys: Sequence[str], rows_per_file: int, s
     hashed = rows.withColumns({"_split": split_column, "_order": order}).withColumn(
         "_bucket", F.shiftright("_order", 64 - BUCKET_BITS)
     )
+    counts = sorted(tuple(r) for r in hashed.groupBy("_split", "_bucket").count().collect())
     in_bucket = Over.partitionBy("_split", "_bucket").orderBy("_order", *keys)
     numbered = hashed.withColumn("_rank", F.row_number().over(in_bucket) - 1)
-    placed = numbered.join(F.broadcast(bucket_starts(hashed)), ["_split", "_bucket"])
-    ranked = placed.withColumn("_rank", F.col("_rank") + F.col("_start"))
-    return ranked.withColumn("_file", F.floor(F.col("_rank") / rows_per_file)).drop("_order", "_bucket", "_start")
+    starts = rows.sparkSession.createDataFrame(bucket_starts(counts), "_split string, _bucket bigint, _start bigint")
+    ranked = numbered.join(F.broadcast(starts), ["_split", "_bucket"]).withColumn("_rank", F.col("_rank") + F.col("_start"))
+    total: Counter[str] = Counter()
+    for name, _, n in counts:
+        total[name] += n
+    return Numbered(ranked.drop("_order", "_bucket", "_start"), dict(total))
 
 
-def bucket_starts(hashed: DataFrame) -> DataFrame:
-    """`_split, _bucket, _start`: how many rows of the split stand before the bucket."""
-    counts = hashed.groupBy("_split", "_bucket").count().collect()
-    rows = []
-    for split, group in groupby(sorted(tuple(r) for r in counts), key=lambda r: r[0]):
+def bucket_starts(counts: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """(split, bucket, rows of the split before the bucket) of sorted (split, bucket, rows)."""
+    starts = []
+    for split, group in groupby(counts, key=lambda r: r[0]):
         buckets = list(group)
-        starts = accumulate((n for _, _, n in buckets), initial=0)
-        rows += [(split, bucket, start) for (_, bucket, _), start in zip(buckets, starts)]
-    return hashed.sparkSession.createDataFrame(rows, "_split string, _bucket bigint, _start bigint")
+        before = accumulate((n for _, _, n in buckets), initial=0)
+        starts += [(split, bucket, start) for (_, bucket, _), start in zip(buckets, before)]
+    return starts
+
+
+def rows_per_group(rows: int, most: int, ranks: int) -> int:
+    """The largest number of rows a group, up to `most`, with which the number of groups is divisible by `ranks`.
+
+    All groups but the last are full. A handful of rows, or of sizes, may know no such number: `most` then.
+    """
+    sizes = range(min(rows, most), 0, -1)
+    return most if ranks == 1 else next((size for size in sizes if -(-rows // size) % ranks == 0), most)
 
 
 def in_files(rows: DataFrame) -> DataFrame:

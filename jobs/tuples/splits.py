@@ -82,16 +82,18 @@ def session_key() -> Column:
 
 
 def assign_splits(requests: DataFrame, window: Window) -> DataFrame:
-    """The requests of the window with a column `split`; null where the session began in an earlier split.
+    """The requests of the window with `split`, null where they belong to none, and `loss`, which says why.
 
-    A session that spans a boundary stays whole in the split of its first request: its later requests are left
-    out, because the intent behind them was already seen.
+    `requests` holds `ts, session, held_out`. A session that spans a boundary stays whole in the split of its first
+    request: its later requests are left out (`session`), because the intent behind them was already seen. What is
+    held out is no training request (`held_out`).
     """
     dated = requests.withColumn("split", window.split(F.col("ts"))).where(F.col("split").isNotNull())
-    keyed = dated.withColumn("_session", session_key())
-    first = keyed.groupBy("_session").agg(F.min("ts").alias("_first"), F.max("ts").alias("_last"))
+    first = dated.groupBy("session").agg(F.min("ts").alias("_first"), F.max("ts").alias("_last"))
     began = window.split(F.col("_first"))
-    spanning = first.where(began != window.split(F.col("_last"))).select("_session", began.alias("_began"))
-    joined = keyed.join(spanning, "_session", "left")
-    kept = F.when(F.col("_began").isNull() | (F.col("_began") == F.col("split")), F.col("split"))
-    return joined.withColumn("split", kept).drop("_session", "_began")
+    spanning = first.where(began != window.split(F.col("_last"))).select("session", began.alias("_began"))
+    joined = dated.join(spanning, "session", "left")
+    loss = F.when(F.col("_began") != F.col("split"), "session").when(
+        F.col("held_out") & (F.col("split") == TRAIN), "held_out"
+    )
+    return joined.withColumn("loss", loss).withColumn("split", F.when(F.col("loss").isNull(), F.col("split"))).drop("_began")

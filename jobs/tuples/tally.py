@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -15,23 +16,50 @@ if TYPE_CHECKING:
     from jobs.tuples.proposal import Proposal
 
 
-def tuple_facts(requests: DataFrame, candidates: DataFrame, heads: DataFrame, slots: DataFrame) -> dict[str, Any]:
+def tuple_facts(
+    requests: DataFrame, candidates: DataFrame, rows: Mapping[str, int], slots: DataFrame
+) -> dict[str, Any]:
     """Rows per split; requests and items lost, by reason; how many slots of each stage are filled, per split.
 
-    `lost_requests`: `session` began in an earlier split. `lost_items`: `unknown_item` is not in the catalogue,
-    `future_item` was listed after the search, `no_room` had no slot left. `capped` is training tuples above the
-    limit of their query.
+    `lost_requests`: `session` began in an earlier split, `held_out` of training. `lost_items`: `unknown_item` is not in
+    the catalogue, `future_item` was listed after the search, `no_room` had no slot left. `capped` is training tuples
+    above the limit of their query.
     """
-    rows = {split: 0 for split in SPLITS} | by(heads, "split")
+    none = dict.fromkeys(SPLITS, 0)
     found = by(candidates.where("in_tuple").select("query_id", "split").distinct(), "split")
     return {
-        "rows": rows,
-        "requests": {split: 0 for split in SPLITS} | by(requests.where("split is not null"), "split"),
-        "lost_requests": {"session": requests.where("split is null").count()},
+        "rows": none | dict(rows),
+        "requests": none | by(requests.where("split is not null"), "split"),
+        "lost_requests": {"session": 0} | by(requests.where("loss is not null"), "loss"),
         "lost_items": lost_items(candidates),
-        "capped": {split: found[split] - rows[split] for split in sorted(found)},
+        "capped": {split: found[split] - rows.get(split, 0) for split in sorted(found)},
         "stage_mix": stage_mix(slots),
     }
+
+
+def frequencies(popularity: DataFrame, top: int = 20) -> dict[str, Any]:
+    """How the positives of the training tuples are spread over items, after caps: what in-batch negatives are drawn from.
+
+    `collision` is the chance that two of them are one item: the expected share of an in-batch negative that is the
+    positive itself. `top` holds [dense id, positives] of the most frequent.
+    """
+    known = popularity.where("positives > 0")
+    row = known.agg(
+        F.count("*").alias("items"), F.coalesce(F.sum("positives"), F.lit(0)).alias("positives"),
+        F.coalesce(F.sum(F.col("positives").cast("decimal(38, 0)") * F.col("positives")), F.lit(0)).alias("squares"),
+    ).first()
+    most = known.orderBy(F.desc("positives"), "dense_id").limit(top).select("dense_id", "positives").collect()
+    total = int(row["positives"])
+    return {
+        "items": row["items"], "positives": total, "collision": float(row["squares"]) / max(total, 1) ** 2,
+        "top": [[r["dense_id"], r["positives"]] for r in most],
+    }
+
+
+def own_negative_facts(chosen: DataFrame) -> dict[str, Any]:
+    """Own negatives that were found, slots that stayed empty, and draws that were made again, by reason."""
+    row = chosen.agg(F.count("dense_id").alias("filled"), F.count_if(F.col("dense_id").isNull()).alias("empty")).first()
+    return {**row.asDict(), "redrawn": by(chosen.select(F.explode("redrawn").alias("reason")), "reason")}
 
 
 def lost_items(candidates: DataFrame) -> dict[str, int]:
@@ -49,11 +77,16 @@ def stage_mix(slots: DataFrame) -> dict[str, dict[str, int]]:
     return {split: dict(sorted(stages.items())) for split, stages in sorted(mix.items())}
 
 
-def stream_facts(proposal: Proposal) -> dict[str, Any]:
-    """What the stream was drawn from."""
+def stream_facts(proposal: Proposal, entries: int, needed: int) -> dict[str, Any]:
+    """What the stream was drawn from, and how often training passes over it."""
+    settings, weights = proposal.settings, proposal.weights()
     return {
-        "available_items": proposal.available, "popularity_mass": proposal.mass,
-        "uniform_share": proposal.settings.uniform_share, "popularity_alpha": proposal.settings.popularity_alpha,
+        "available_items": proposal.available, "entries_expected": entries, "entries_trained_on": needed,
+        "uniform_share": settings.uniform_share, "popularity_alpha": settings.popularity_alpha,
+        "locales": {
+            name: {"available": x.available, "mass": x.mass, "positives": x.positives, "weight": weights.get(name, 0.0)}
+            for name, x in proposal.locales.items()
+        },
     }
 
 

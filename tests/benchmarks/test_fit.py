@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.fit import growth, line
+from benchmarks.fit import growth, line, plane
 from benchmarks.labels import Measured, report, sizes_of, table
 
 
@@ -35,3 +35,22 @@ def test_the_report_takes_ratio_and_skew_from_the_largest_size() -> None:
     assert (found["fixed_seconds"], found["seconds_per_million"], found["growth"]) == (1, 100_000, None)
     assert found["equal_rows"] == 99
     assert table([skewed]).splitlines()[-1] == "| skewed | 20 | 2 | 39 | 4.5 | 5.0 | 1.0 | 4.5 |"
+
+
+def test_a_plane_through_points_on_a_plane_is_that_plane() -> None:
+    sizes = [(1_250_000, 100_000), (2_500_000, 100_000), (1_250_000, 5_000_000), (10_000_000, 5_000_000)]
+    seconds = [(x, y, 12 + 7e-6 * x + 3e-7 * y) for x, y in sizes]
+    assert plane(seconds) == pytest.approx((12, 7e-6, 3e-7))
+
+
+def test_a_plane_passes_between_points_that_disagree() -> None:
+    # The same sizes twice, once a second above and once a second below.
+    sizes = [(1, 1), (2, 1), (1, 3)]
+    noisy = [(x, y, 4 + 2 * x + 5 * y + error) for x, y in sizes for error in (1, -1)]
+    assert plane(noisy) == pytest.approx((4, 2, 5))
+
+
+@pytest.mark.parametrize("sizes", [[(1, 1), (2, 3)], [(1, 10), (2, 20), (4, 40)], [(1, 5), (2, 5), (4, 5)]])
+def test_a_plane_is_refused_where_the_sizes_never_vary_on_their_own(sizes: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="determine 2 of 3"):
+        plane([(x, y, 1.0) for x, y in sizes])

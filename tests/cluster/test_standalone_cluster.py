@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.standalone import standalone_cluster
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, run_span, span
 from jobs.runtime.config import load_config
 from jobs.runtime.snapshots import SnapshotLog
 from tests.cluster.chain import DAY, content_hashes, overrides
-from tests.cluster.standalone import standalone_cluster
 
 EQUAL = ("requests", "events", "items", "impressions", "attributions", "vocabulary", "tuples", "item_stream")
 

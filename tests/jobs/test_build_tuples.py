@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -10,108 +9,21 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-import jobs.build_tuples
-from jobs import build_vocabulary
 from jobs.build_tuples import JOB
-from jobs.runtime.config import Config
-from jobs.runtime.errors import Blocked
 from jobs.runtime.job import JobContext, run_job
 from jobs.tuples.splits import Window
 from mmse_model.grains import GrainLayout, Grains
 from schemas import ITEM_STREAM, TUPLES
-from tests.jobs.published import DAY, config_in, publish
-from tests.jobs.tuples.shop import at, frame, item, request, shown
-
-DT = "2026-01-08"
-ITEMS = [item(n, f"usb item{n} model{n % 3}", brand="Acme", price=float(n + 1)) for n in range(20)]
-
-
-def small_shop() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Requests and impressions whose tuples can be told by heart."""
-    requests, impressions = [], []
-
-    def search(name: str, ts: Any, text: str, *items: dict[str, Any], session: str | None = None) -> None:
-        requests.append(request(name, ts, text, session))
-        impressions.extend(items)
-
-    t = at(2)
-    search("rich", t, "USB hub",
-           *[shown("rich", n, t) for n in range(6)],
-           *[shown("rich", n, t, clicked=0.1) for n in (6, 7, 8)],
-           shown("rich", 9, t, clicked=0.1, ordered=0.2))
-    t = at(6, 23)
-    search("late-order", t, "usb hub", shown("late-order", 10, t, clicked=0.5, ordered=2))
-    search("late-click", t, "usb hub", shown("late-click", 10, t, clicked=2))
-    t = at(3)
-    search("orphan", t, "usb", shown("orphan", 99, t, clicked=0.1))
-    search("future", t, "usb", shown("future", 11, t, clicked=0.1), shown("future", 12, t, clicked=0.2))
-    search("nothing", t, "only seen", shown("nothing", 0, t))
-    t = at(7, 1)
-    search("night-b", t, "usb night", shown("night-b", 3, t, clicked=0.1), session="night")
-    search("night-a", at(6, 22), "usb night", shown("night-a", 2, at(6, 22), clicked=0.1), session="night")
-    search("valid", t, "USB  Hub", shown("valid", 4, t, clicked=0.1, ordered=30.0))
-    t = at(8, 9)
-    search("test", t, "never before", shown("test", 5, t, clicked=0.1, ordered=1.0))
-    for n in range(30):
-        t = at(1 + n % 5, n % 24)
-        search(f"head{n}", t, "head query", shown(f"head{n}", n % 20, t, clicked=0.1))
-    return requests, impressions
-
-
-def publish_shop(spark: Any, config: Config) -> None:
-    requests, impressions = small_shop()
-    items = [dict(i, valid_from=at(5)) if i["dense_id"] == 11 else i for i in ITEMS]
-    items[13]["available"] = False
-
-    def write(context: JobContext) -> None:
-        context.write("items", frame(spark, "items", items))
-        context.write("requests", frame(spark, "requests", requests[::2]), "2026-01-07")
-        context.write("requests", frame(spark, "requests", requests[1::2]))
-        metrics = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0}
-        context.write("impressions", frame(spark, "impressions", impressions), metrics=metrics)
-
-    publish(spark, config, ("items", "requests", "impressions"), write)
-    run_job(build_vocabulary.JOB, config, DAY, lambda: spark)
-
-
-def shop_config(folder: Path) -> Config:
-    return config_in(
-        folder,
-        tuples={"max_per_query": 10, "known_positives": 3, "row_group_rows": 6},
-        item_stream={"entries": 200},
-        grains={"word": {"min_count": 1}},
-        audit={"bounds": {"requests.hours_covered.warning": {}, "impressions.ordered.warning": {}}},
-    )
+from tests.jobs.published import DAY, config_in
+from tests.jobs.tuples.shop import at
+from tests.jobs.tuples.small_shop import DT, OWN, filled, folder_of, publish_shop, rows_of, shop_config
 
 
 @pytest.fixture(scope="module")
 def built(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> JobContext:
-    config = shop_config(tmp_path_factory.mktemp("shop"))
+    config = shop_config(tmp_path_factory.mktemp("shop"), own_negatives=OWN)
     publish_shop(spark, config)
     return run_job(JOB, config, DAY, lambda: spark)
-
-
-def folder_of(context: JobContext, dataset: str) -> Path:
-    return context.warehouse / dataset / f"dt={DT}" / f"run={context.run_id}"
-
-
-def rows_of(context: JobContext) -> dict[str, dict[str, Any]]:
-    """Tuples by query id, packed columns unpacked."""
-    manifest = context.outputs["tuples", DT]
-    found = {}
-    for file in manifest.files:
-        for row in pq.read_table(folder_of(context, "tuples") / file.path, partitioning=None).to_pylist():
-            for name, dtype in TUPLES.packed.items():
-                row[name] = np.frombuffer(row[name], dtype)
-            found[row["query_id"]] = row
-    return found
-
-
-def filled(row: dict[str, Any]) -> dict[str, list[int]]:
-    """Stage -> dense ids in its slots."""
-    ids = row["dense_ids"].tolist()
-    slots = {"unclicked": ids[:4], "clicked": ids[4:6], "ordered": ids[6:]}
-    return {stage: sorted(i for i in found if i >= 0) for stage, found in slots.items()}
 
 
 def test_each_item_stands_in_the_slot_of_its_furthest_stage_and_hash_decides_who_fits(built: JobContext) -> None:
@@ -186,6 +98,54 @@ def test_shares_add_up_over_the_positives_of_training(built: JobContext) -> None
             assert share == pytest.approx(counts.get(dense_id, 0) / total)
 
 
+def test_the_manifest_says_how_positives_are_spread_over_items(built: JobContext) -> None:
+    counts = Counter(i for r in rows_of(built).values() if r["split"] == "train" for i in r["dense_ids"][4:].tolist() if i >= 0)
+    spread = built.outputs["tuples", DT].facts["in_batch"]
+    total = counts.total()
+    assert (spread["items"], spread["positives"]) == (len(counts), total)
+    assert spread["collision"] == pytest.approx(sum((n / total) ** 2 for n in counts.values()))
+    assert spread["top"] == [[i, n] for i, n in sorted(counts.items(), key=lambda x: (-x[1], x[0]))][:20]
+
+
+def test_an_item_is_seen_where_it_stands_in_any_training_tuple(built: JobContext) -> None:
+    rows = rows_of(built).values()
+    seen = {i for r in rows if r["split"] == "train" for i in r["dense_ids"].tolist() if i >= 0}
+    flags = {(i, bool(f)) for r in rows for i, f in zip(r["dense_ids"].tolist(), r["item_seen"].tolist())}
+    assert flags == {(i, i in seen) for i, _ in flags}
+
+
+def test_own_negatives_are_usable_items_that_the_query_never_led_to_a_click_on(built: JobContext) -> None:
+    rows = rows_of(built)
+    wanted = {"usb hub": {6, 7, 8, 9, 10}, "head query": set(range(20)) - {11}, "usb": {12}, "usb night": {2}}
+    for row in rows.values():
+        own, slots = set(row["negative_ids"].tolist()) - {-1}, set(row["dense_ids"].tolist())
+        if row["split"] != "train":
+            assert not own
+        assert not own & (wanted.get(row["query_norm"], set()) | slots | {13})
+        assert 11 not in own or row["ts"] >= at(5)
+    assert len(rows["rich"]["negative_ids"]) == 4
+    # "head query" led to a click on 19 of 20 items: with eight draws most of its slots stay empty
+    facts = built.outputs["tuples", DT].facts["own_negatives"]
+    found = [i for r in rows.values() for i in r["negative_ids"].tolist() if r["split"] == "train"]
+    assert (facts["filled"], facts["empty"]) == (sum(i >= 0 for i in found), sum(i < 0 for i in found))
+    assert facts["redrawn"]["positive"] > 100
+    assert set(facts["redrawn"]) <= {"positive", "unavailable", "future_item", "in_tuple", "absent"}
+
+
+def test_own_negatives_of_the_category_are_of_the_furthest_items_category(built: JobContext) -> None:
+    own = [i for i in rows_of(built)["rich"]["negative_ids"][2:].tolist() if i >= 0]
+    assert own
+    assert all(i % 2 == 9 % 2 for i in own)  # "rich" led to an order of item 9, of category "Cables > 1"
+
+
+def test_own_negatives_are_spelled_like_every_item(built: JobContext) -> None:
+    row, shapes = rows_of(built)["rich"], built.outputs["tuples", DT].facts["shapes"]
+    for dense_id, ids in zip(row["negative_ids"].tolist(), row["negatives"].reshape(shapes["N"], shapes["I"])):
+        text = [f"usb item{dense_id} model{dense_id % 3}"], ["Acme"], [f"Cables > {dense_id % 2}"], [None], [dense_id + 1.0]
+        expected = grains_of(built).item_ids(*text)[0] if dense_id >= 0 else np.zeros(shapes["I"])
+        assert ids.tolist() == expected.tolist()
+
+
 def test_ids_are_those_of_the_published_vocabulary(built: JobContext) -> None:
     facts = built.outputs["tuples", DT].facts
     grains = grains_of(built)
@@ -194,7 +154,7 @@ def test_ids_are_those_of_the_published_vocabulary(built: JobContext) -> None:
     assert row["query"].tolist() == grains.query_ids(["usb hub"])[0].tolist()
     items = row["items"].reshape(facts["shapes"]["S"], facts["shapes"]["I"])
     slot = row["dense_ids"].tolist().index(4)
-    of_item = grains.item_ids(["usb item4 model1"], ["Acme"], [None], [None], [5.0])[0]
+    of_item = grains.item_ids(["usb item4 model1"], ["Acme"], ["Cables > 0"], [None], [5.0])[0]
     assert items[slot].tolist() == of_item.tolist()
     assert not items[row["dense_ids"] < 0].any()
 
@@ -258,26 +218,6 @@ def test_the_same_rows_come_out_of_any_layout_and_session(spark: Any, built: Job
         assert again.outputs[dataset, DT].content_hash == built.outputs[dataset, DT].content_hash
         assert again.outputs[dataset, DT].facts == built.outputs[dataset, DT].facts
     assert not list((built.warehouse / "tuples").glob("_staging*"))
-
-
-def leak_a_session(requests: Any, window: Window) -> Any:
-    from pyspark.sql import functions as F
-
-    return requests.withColumn("split", window.split(F.col("ts")))
-
-
-def test_leaks_over_the_cut_block_the_job_by_name(
-    spark: Any, built: JobContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A session on both sides, and training labels from after the cut: both are found on the written rows."""
-    monkeypatch.setattr(jobs.build_tuples, "assign_splits", leak_a_session)
-    monkeypatch.setattr(Window, "labels_as_of", lambda self: dict.fromkeys(("train", "validation", "test")))
-    first = r"train_events_after_cut is 2, expected at most 0; 1 more critical check failed"
-    with pytest.raises(Blocked, match=first), caplog.at_level(logging.INFO, "mmse"):
-        run_job(JOB, built.config, DAY, lambda: spark)
-    named = {r.fields["rule"]: r.fields for r in caplog.records if r.message == "a split is broken"}
-    assert named["sessions_on_both_sides"]["sessions"] == ["night"]
-    assert named["train_events_after_cut"]["query_ids"] == ["late-click", "late-order"]
 
 
 def test_a_window_without_training_days_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from jobs.evaluation.printed import printed
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked, InputError
 from jobs.runtime.job import Job, JobContext, run_job
+from jobs.tuples.held_out import with_held_out
 from mmse_model.config import GrainsSettings, ModelSettings
 from mmse_model.encoder import save_model
 from mmse_model.grains import Grains
@@ -200,6 +201,15 @@ def test_a_query_is_judged_once_by_what_all_its_requests_of_the_day_led_to(rows:
     assert {r.query_key: r.query_seen for r in rows} == {
         key["red lamp"]: True, key["white mug"]: False, key["lamp"]: False
     }
+
+
+def test_a_query_that_was_kept_out_of_training_is_unseen_often_as_it_was_asked(spark: Any, shop: Config, facts: dict[str, Any]) -> None:
+    asked = spark.createDataFrame([("q", "red lamp")], "query_id string, query_norm string")
+    seed = next(n for n in range(50) if with_held_out(asked, 0.5, n).first()["held_out"])
+    tuples = shop.tuples.model_copy(update={"held_out_share": 0.5})
+    held_out = evaluate(spark, shop.model_copy(update={"tuples": tuples, "seed": seed}))
+    assert facts["queries"]["seen"] == 1
+    assert held_out.outputs["evaluation", "2026-01-08"].facts["queries"]["seen"] == 0
 
 
 def test_every_system_answers_the_same_queries(rows: list[Any]) -> None:

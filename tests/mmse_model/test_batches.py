@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -8,60 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmse_model.batch import Batch
-from mmse_model.batches import TupleLoader, read_in_order
-from mmse_model.packed import open_files
+from mmse_model.batches import TupleLoader, first_batch, read_in_order
+from mmse_model.packed import tuple_table
 from mmse_model.shuffle import Shuffled, Take, in_batches
-from schemas import ITEM_STREAM, TUPLES
-
-SHAPES = {"Q": 3, "S": 2, "I": 4, "P": 1}
-MOMENT = pa.scalar(0, pa.timestamp("us", tz="UTC"))
-
-
-def packed(array: np.ndarray) -> pa.Array:
-    return pa.array([row.tobytes() for row in array], pa.binary())
-
-
-def tuple_rows(ids: np.ndarray) -> pa.Table:
-    """Tuples that carry their number in every column."""
-    n = len(ids)
-    columns = {
-        "query": np.repeat(ids, 3).reshape(n, 3).astype("<i4"),
-        "dense_ids": np.stack([ids, -ids], axis=1).astype("<i8"),
-        "items": np.repeat(ids, 8).reshape(n, 8).astype("<i4"),
-        "shares": np.repeat(ids, 4).reshape(n, 4).astype("<f4"),
-        "known_positives": ids.reshape(n, 1).astype("<i8"),
-    }
-    plain = {"query_id": ids.astype(str), "query_norm": ids.astype(str), "split": ["train"] * n,
-             "ts": [MOMENT.as_py()] * n, "last_event_ts": [MOMENT.as_py()] * n, "query_seen": [True] * n}
-    values = [packed(columns[f.name]) if f.name in columns else pa.array(plain[f.name], f.type)
-              for f in TUPLES.arrow_schema()]
-    return pa.Table.from_arrays(values, schema=TUPLES.arrow_schema())
-
-
-def stream_rows(ids: np.ndarray) -> pa.Table:
-    n = len(ids)
-    columns = [pa.array(ids), pa.array(np.zeros(n, np.int32)), packed(np.repeat(ids, 4).reshape(n, 4).astype("<i4")),
-               packed(np.repeat(ids, 3).reshape(n, 3).astype("<i4")), pa.array(ids.astype("<f4")),
-               pa.array(ids.astype("<f4"))]
-    return pa.Table.from_arrays(columns, schema=ITEM_STREAM.arrow_schema())
-
-
-def write(folder: Path, make: Callable[[np.ndarray], pa.Table], rows: int, per_file: int) -> list[Path]:
-    folder.mkdir()
-    paths = []
-    for start in range(0, max(rows, 1), per_file):
-        paths.append(folder / f"part-{start:05}.parquet")
-        pq.write_table(make(np.arange(start, min(start + per_file, rows))), paths[-1], row_group_size=per_file)
-    return paths
+from tests.mmse_model.packed_data import SHAPES, stream_rows, tuple_rows, write
 
 
 @pytest.fixture(scope="module")
@@ -87,41 +44,85 @@ def drawn_by(batches: Any) -> list[int]:
     return [i for batch in batches for i in batch.stream_ids.tolist()]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.integers(12, 70), size=st.integers(1, 4), world=st.integers(1, 3), number=st.integers(0, 3))
-def test_every_row_is_used_once_an_epoch_by_one_rank_and_less_than_a_batch_is_left(
-    data: Any, rows: int, size: int, world: int, number: int
+def together(parts: list[list[Batch]]) -> list[int]:
+    """The ids that all ranks have, in the order of the one sequence that they share."""
+    return [i for batches in zip(*parts, strict=True) for i in ids_of(batches)]
+
+
+def assert_equal(found: list[Batch], expected: list[Batch]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        assert all(torch.equal(tensor, getattr(other, name)) for name, tensor in vars(one).items())
+
+
+def living() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("mmse-")]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+@pytest.mark.parametrize("rows", [31, 49])
+def test_every_row_is_used_exactly_once_an_epoch_over_all_ranks(data: Any, workers: int, world: int, rows: int) -> None:
+    ranks = [loader(data(rows, 20), 4, rank=r, world=world, workers=workers, pool_rows=20) for r in range(world)]
+    parts: list[list[Batch]] = [[] for _ in range(world)]
+    for number in range(3):
+        for rank, part in zip(ranks, parts):
+            batches = list(rank.epoch(number))
+            assert len(batches) == ranks[0].steps(number)
+            assert {batch.rows for batch in batches} == {4}
+            part += batches
+    used = together(parts)
+    for number in range(3):
+        assert sorted(used[number * rows : (number + 1) * rows]) == list(range(rows))
+    assert 0 <= len(used) - 3 * rows < 4 * world  # taken of the fourth epoch by the last batch
+
+
+@given(rows=st.integers(1, 10**9), size=st.integers(1, 2**20), epoch=st.integers(0, 1_000))
+def test_every_batch_belongs_to_the_epoch_in_which_it_begins(rows: int, size: int, epoch: int) -> None:
+    batch = first_batch(epoch, rows, size)
+    assert (batch - 1) * size < epoch * rows <= batch * size
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.sampled_from([25, 49, 51]), size=st.integers(1, 5), world=st.integers(1, 3), epoch=st.integers(0, 2),
+    step=st.integers(0, 50), workers=st.tuples(st.integers(1, 4), st.integers(1, 4)), data_of=st.data(),
+)
+def test_a_resume_at_any_step_with_any_workers_goes_on_as_if_nothing_had_happened(
+    data: Any, rows: int, size: int, world: int, epoch: int, step: int, workers: tuple[int, int], data_of: Any
 ) -> None:
-    ranks = [loader(data(rows, 20), size, rank=r, world=world) for r in range(world)]
-    steps = {r.steps_per_epoch for r in ranks}
-    assert steps == {rows // (size * world)}
-    parts = [ids_of(r.epoch(number)) for r in ranks]
-    assert {len(p) for p in parts} == {steps.pop() * size}
-    used = [i for part in parts for i in part]
-    assert len(set(used)) == len(used)
-    assert set(used) <= set(range(rows))
-    assert rows - len(used) < size * world
+    more = {"rank": data_of.draw(st.integers(0, world - 1)), "world": world, "pool_rows": 20}
+    stopped, resumed = (loader(data(rows, 50), size, workers=count, **more) for count in workers)
+    step %= stopped.steps(epoch) + 1
+    for number in range(epoch):
+        list(stopped.epoch(number))
+    begun = stopped.epoch(epoch)
+    list(islice(begun, step))
+    resumed.load_state_dict(json.loads(json.dumps(stopped.state_dict())))
+    rest = list(begun) if step else list(stopped.epoch(epoch))
+    ended = not rest
+    expected = [*rest, *stopped.epoch(epoch + 1)]
+    assert_equal([b for n in range(epoch + ended, epoch + 2) for b in resumed.epoch(n)], expected)
+    assert resumed.state_dict() == stopped.state_dict()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(step=st.integers(0, 11), number=st.integers(0, 2), world=st.integers(1, 2))
-def test_a_resume_at_any_step_goes_on_as_if_nothing_had_happened(data: Any, step: int, number: int, world: int) -> None:
-    files = data(49, 50)
-    undisturbed = loader(files, 4, rank=world - 1, world=world)
-    everything = [b for n in range(number, 3) for b in undisturbed.epoch(n)]
-    stopped = loader(files, 4, rank=world - 1, world=world)
-    step = min(step, stopped.steps_per_epoch)
-    before = list(islice(stopped.epoch(number), step)) if step else []
-    if not step:
-        stopped.load_state_dict({**stopped.state_dict(), "epoch": number})
-    resumed = loader(files, 4, rank=world - 1, world=world)
-    resumed.load_state_dict(stopped.state_dict())
-    start = stopped.state_dict()["epoch"]
-    after = [b for n in range(start, 3) for b in resumed.epoch(n)]
-    assert len(before) + len(after) == len(everything)
-    for batch, expected in zip([*before, *after], everything):
-        assert torch.equal(batch.dense_ids, expected.dense_ids)
-        assert torch.equal(batch.stream_ids, expected.stream_ids)
+def test_after_a_resume_at_every_step_of_two_epochs_the_ids_that_remain_are_those_of_the_undisturbed_run(data: Any) -> None:
+    undisturbed, states = loader(data(31, 20), 4, workers=2, pool_rows=20), []
+    ids = []
+    for number in range(2):
+        for batch in undisturbed.epoch(number):
+            ids.append(ids_of([batch]))
+            states.append(undisturbed.state_dict())
+    for taken, state in enumerate(states[:-1], start=1):
+        resumed = loader(data(31, 20), 4, workers=3, pool_rows=20)
+        resumed.load_state_dict(state)
+        assert [ids_of([b]) for n in range(state["epoch"], 2) for b in resumed.epoch(n)] == ids[taken:]
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_any_number_of_workers_gives_the_same_bits(data: Any, workers: int) -> None:
+    one, several = (loader(data(70, 50), 4, workers=count, pool_rows=20) for count in (1, workers))
+    assert_equal(list(several.epoch(1)), list(one.epoch(1)))
 
 
 def test_two_ranks_together_see_what_one_with_the_doubled_batch_sees(data: Any) -> None:
@@ -142,13 +143,6 @@ def test_epochs_differ_and_repeat(data: Any) -> None:
     again = loader(files, 4)
     assert [ids_of(again.epoch(0)) for _ in range(2)] == [first, first]
     assert first != ids_of(TupleLoader(*files, SHAPES, 4, 3, seed=6).epoch(0))
-
-
-def test_no_row_starves_although_each_epoch_drops_some(data: Any) -> None:
-    """49 rows in batches of 8: one row is left out each time; all are used within a few epochs."""
-    used = Counter(i for n in range(5) for i in ids_of(loader(data(49, 20), 8).epoch(n)))
-    assert set(used) == set(range(49))
-    assert sum(used.values()) == 5 * 48
 
 
 def test_the_stream_cycles_through_all_entries_and_goes_on_over_epochs(data: Any) -> None:
@@ -191,12 +185,16 @@ def test_rows_are_shuffled_over_the_files_of_a_pool(data: Any) -> None:
 
 
 def test_a_small_pool_gives_every_row_too(data: Any) -> None:
-    from mmse_model.packed import tuple_table
-
     order = Shuffled(tuple_table(data(49, 20)[0], SHAPES), 1, "tuples", pool_rows=20)
-    assert [p.stop - p.start for p in order.pools(0)] in ([32, 17], [17, 32])
-    found = [i for a in in_batches(order.cycle(0, Take(1, 0, 1)), 1) for i in a["dense_ids"][:, 0].tolist()]
+    assert [p.rows for p in order.pools(0)] in ([32, 17], [17, 32])
+    found = [i for a in in_batches(order.rows(0, 49, Take(1, 0, 1)), 1) for i in a["dense_ids"][:, 0].tolist()]
     assert sorted(found) == list(range(49))
+
+
+def test_no_pool_is_read_that_holds_no_wanted_position(data: Any) -> None:
+    order = Shuffled(tuple_table(data(48, 20)[0], SHAPES), 1, "tuples", pool_rows=16)
+    assert [(p.cycle, p.number) for p in order.between(16, 32)] == [(0, 1)]
+    assert [(p.cycle, p.number) for p in order.between(47, 49)] == [(0, 2), (1, 0)]
 
 
 def test_reading_in_order_gives_all_rows_and_a_last_partial_batch(data: Any) -> None:
@@ -206,12 +204,43 @@ def test_reading_in_order_gives_all_rows_and_a_last_partial_batch(data: Any) -> 
     assert batches[-1].rows == 1
 
 
-def test_a_state_of_other_data_is_refused(data: Any) -> None:
+def test_a_state_says_where_both_streams_are(data: Any) -> None:
+    ours = loader(data(49, 20), 4, draws=3, pool_rows=20)
+    list(islice(ours.epoch(0), 9))
+    state = ours.state_dict()
+    assert (state["epoch"], state["step"]) == (0, 9)
+    assert (state["tuples"]["cycle"], state["stream"]["cycle"]) == (0, 27 // 20)
+    first, second = Shuffled(tuple_table(data(49, 20)[0], SHAPES), 5, "tuples", 20).pools(0)
+    pool = first if first.rows > 36 else second
+    assert state["tuples"]["pool"] == pool.number
+    assert state["tuples"]["row_groups"] == list(pool.files)
+    assert state["tuples"]["offset"] == 36 - pool.start
+    assert state["stream"]["offset"] == 27 % 20
+
+
+def test_a_state_of_another_division_of_the_rows_is_refused(data: Any) -> None:
     state = loader(data(49, 20), 4).state_dict()
     with pytest.raises(ValueError, match="loader state: batch_size = 4; expected 5"):
         loader(data(49, 20), 5).load_state_dict(state)
-    with pytest.raises(ValueError, match="loader state: tuples = 49; expected 48"):
+    with pytest.raises(ValueError, match="loader state: world = 1; expected 2"):
+        loader(data(49, 20), 4, world=2).load_state_dict(state)
+    with pytest.raises(ValueError, match="loader state: pool_rows = 8192; expected 20"):
+        loader(data(49, 20), 4, pool_rows=20).load_state_dict(state)
+    with pytest.raises(ValueError, match="loader state: epoch = 0, step = 13; expected a step below 13"):
+        loader(data(49, 20), 4).load_state_dict({**state, "step": 13})
+
+
+def test_a_state_of_other_data_is_refused(data: Any) -> None:
+    tuples, stream = data(49, 20)
+    state = loader((tuples, stream), 4).state_dict()
+    with pytest.raises(ValueError, match="loader state: tuples.rows = 49; expected 48"):
         loader(data(48, 20), 4).load_state_dict(state)
+    with pytest.raises(ValueError, match="loader state: stream.rows = 20; expected 50"):
+        loader((tuples, data(49, 50)[1]), 4).load_state_dict(state)
+    with pytest.raises(ValueError, match="loader state: tuples.files = '[0-9a-f]{16}'; expected '[0-9a-f]{16}'"):
+        loader((tuples, stream), 4, digests={tuples[0]: "0" * 64}).load_state_dict(state)
+    with pytest.raises(ValueError, match="loader state: tuples.row_groups = .*; expected "):
+        loader((tuples, stream), 4).load_state_dict({**state, "tuples": {**state["tuples"], "row_groups": [3, 2, 1, 0]}})
 
 
 def test_too_few_rows_for_one_batch_are_refused(data: Any) -> None:
@@ -219,59 +248,30 @@ def test_too_few_rows_for_one_batch_are_refused(data: Any) -> None:
         loader(data(48, 20), 25, rank=1, world=2)
 
 
-def test_a_changed_file_is_named_by_its_digest(data: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_changed_file_is_named_by_its_digest(data: Any, workers: int) -> None:
     files = data(49, 20)
     digests = {files[0][1]: "0" * 64}
     with pytest.raises(ValueError, match=r"part-00016.parquet: SHA-256 is [0-9a-f]{64}; expected 0{64}"):
-        list(loader(files, 4, digests=digests).epoch(0))
+        list(loader(files, 4, digests=digests, workers=workers).epoch(0))
 
 
-def test_a_truncated_file_is_named(tmp_path: Path) -> None:
-    tuples = write(tmp_path / "tuples", tuple_rows, 32, 16)
-    stream = write(tmp_path / "stream", stream_rows, 8, 8)
-    tuples[1].write_bytes(tuples[1].read_bytes()[:-50])
-    with pytest.raises(ValueError, match="part-00016.parquet: not a readable Parquet file"):
-        loader((tuples, stream), 4)
-
-
-def test_a_file_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
-    tuples = write(tmp_path / "tuples", tuple_rows, 32, 16)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_file_damaged_in_the_middle_is_named_and_all_threads_end(tmp_path: Path, workers: int) -> None:
+    tuples = write(tmp_path / "tuples", tuple_rows, 80, 16)
     stream = write(tmp_path / "stream", stream_rows, 8, 8)
     content = bytearray(tuples[1].read_bytes())
     content[4:900] = b"\xff" * 896
     tuples[1].write_bytes(bytes(content))
-    with pytest.raises(ValueError, match="part-00016.parquet: cannot be read"):
-        list(loader((tuples, stream), 4).epoch(0))
+    with pytest.raises(ValueError, match="part-00016.parquet: cannot be read") as raised:
+        list(loader((tuples, stream), 4, workers=workers, pool_rows=16).epoch(0))
+    assert living() == [], raised
 
 
-def test_a_file_of_another_dataset_is_named(data: Any) -> None:
-    tuples, stream = data(49, 20)
-    with pytest.raises(ValueError, match="stream/part-00000.parquet: column query_id is absent; expected string"):
-        loader((stream, stream), 4)
-
-
-def test_another_shape_is_named(data: Any) -> None:
-    files = data(49, 20)
-    with pytest.raises(ValueError, match=r"query holds 12 bytes a row; expected 16, shape \(4,\) of <i4"):
-        list(TupleLoader(*files, {**SHAPES, "Q": 4}, 4, 3, seed=1).epoch(0))
-
-
-def test_files_without_rows_are_left_out(tmp_path: Path) -> None:
-    pq.write_table(tuple_rows(np.arange(0)), tmp_path / "a.parquet")
-    pq.write_table(tuple_rows(np.arange(3)), tmp_path / "b.parquet")
-    assert [f.path.name for f in open_files([tmp_path / "b.parquet", tmp_path / "a.parquet"], TUPLES)] == ["b.parquet"]
-
-
-def test_files_of_several_row_groups_are_read_whole(tmp_path: Path) -> None:
-    pq.write_table(tuple_rows(np.arange(50)), tmp_path / "t.parquet", row_group_size=7)
-    assert ids_of(read_in_order([tmp_path / "t.parquet"], SHAPES, 50)) == list(range(50))
-
-
-def test_leaving_an_epoch_early_ends_its_thread(data: Any) -> None:
-    batches = loader(data(49, 20), 1).epoch(0)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_leaving_an_epoch_early_ends_its_threads(data: Any, workers: int) -> None:
+    batches = loader(data(70, 50), 1, workers=workers, pool_rows=16).epoch(0)
     next(batches)
+    assert "mmse-batches" in living()
     batches.close()
-    for thread in threading.enumerate():
-        if thread.name == "mmse-prefetch":
-            thread.join(timeout=5)
-            assert not thread.is_alive()
+    assert living() == []

@@ -48,7 +48,7 @@ def distinct(counts: list[int], share: list[float], probability: list[float]) ->
     none = torch.zeros(0, dtype=torch.int64)
     return DistinctItems(
         torch.arange(number), torch.zeros(number, 1), number, torch.tensor(counts, dtype=torch.float32),
-        torch.tensor(share), torch.tensor(probability), none, none, 0,
+        torch.tensor(share), torch.tensor(probability), none, none, none, 0,
     )
 
 

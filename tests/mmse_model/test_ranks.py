@@ -41,7 +41,7 @@ class Halves(ToyLoader):
         self.rank, self.world = rank, world
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        for step in range(self.steps_per_epoch):
+        for step in range(self.steps(number)):
             batch = random_batch(100 * number + step, rows=13, stream=10)
             parts = {name: tensor[self.rank :: self.world] for name, tensor in vars(batch).items()}
             yield replace(batch, **parts)

@@ -71,6 +71,16 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
+def test_the_learning_rate_ends_with_the_last_step_where_epochs_differ_in_length(tmp_path: Path) -> None:
+    class Uneven(ToyLoader):
+        def steps(self, epoch: int) -> int:
+            return 3 - epoch % 2
+
+    trainer = new_trainer(tmp_path, loader=Uneven())
+    trainer.fit()
+    assert (trainer.step, trainer.total_steps) == (10, 10)
+
+
 class Interrupted(Exception):
     pass
 
@@ -167,7 +177,7 @@ def test_the_first_line_says_what_a_query_is_compared_with(tmp_path: Path) -> No
     trainer = new_trainer(tmp_path, epochs=1)
     trainer.report = lines.append
     trainer.fit()
-    assert "3 steps an epoch, 1 x 6 tuples a step" in lines[0]
+    assert "3 steps in 1 epochs, 1 x 6 tuples a step" in lines[0]
     assert "in-batch" in lines[0] and "stream" in lines[0] and "title pair" in lines[0]
     assert lines[1].startswith("epoch 1: loss ") and "tuples/s" in lines[1] and "% waiting" in lines[1]
 

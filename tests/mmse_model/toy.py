@@ -75,11 +75,14 @@ class ToyLoader:
     """`steps` random batches an epoch, a pure function of the epoch."""
 
     def __init__(self, steps: int = 3) -> None:
-        self.steps_per_epoch = steps
+        self.number_of_steps = steps
         self.position = 0
 
+    def steps(self, epoch: int) -> int:
+        return self.number_of_steps
+
     def epoch(self, number: int) -> Iterator[Batch]:
-        for step in range(self.steps_per_epoch):
+        for step in range(self.steps(number)):
             yield random_batch(1_000 * number + step)
         self.position = number + 1
 

@@ -1,4 +1,4 @@
-"""The simulator's truth stays hidden: of all jobs one writes it and one reads it."""
+"""The simulator's truth stays hidden: one job writes it, one reads it, and one may hold out whole intents by it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ def all_jobs() -> dict[str, Job]:
     return {name: import_module(f"jobs.{name}").JOB for name in declaring}
 
 
-def test_only_the_simulator_writes_truth_and_only_evaluation_reads_it() -> None:
+def test_only_the_simulator_writes_truth_and_only_evaluation_and_the_hold_out_read_it() -> None:
     found = all_jobs()
     assert "simulate_market" in found and found["simulate_market"].reads == ()
     writers = {job.name for job in found.values() if any(d.startswith(WORDS) for d in job.writes)}
-    readers = {job.name for job in found.values() if any(d.startswith(WORDS) for d in job.reads)}
+    readers = {job.name: {d for d in job.reads if d.startswith(WORDS)} for job in found.values()}
     assert writers == {"simulate_market"}
-    assert readers <= {"evaluate_retrieval"}
+    assert {name for name, read in readers.items() if read} <= {"evaluate_retrieval", "build_tuples"}
+    assert readers["build_tuples"] == {"truth_requests"}  # which intents there are, not how much an item suits them
 
 
 def test_no_other_source_of_jobs_or_model_names_a_truth_dataset() -> None:
-    allowed = {"simulate_market.py", "evaluate_retrieval.py"}
+    allowed = {"simulate_market.py", "evaluate_retrieval.py", "build_tuples.py", "held_out.py"}
     naming = {
         path.relative_to(FOLDER.parent).as_posix()
         for package in ("jobs", "mmse_model") for path in (FOLDER.parent / package).rglob("*.py")

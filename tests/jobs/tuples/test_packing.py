@@ -26,18 +26,37 @@ def test_a_slice_is_packed_as_it_stands() -> None:
 
 def entry(slot: int, dense_id: int) -> dict[str, object]:
     ids = np.array([dense_id, 0], "<i4").tobytes()
-    return {"slot": slot, "dense_id": dense_id, "item": ids, "share": dense_id / 10, "probability": dense_id / 100}
+    rates = {"share": dense_id / 10, "probability": dense_id / 100, "seen": dense_id == 7}
+    return {"slot": slot, "dense_id": dense_id, "item": ids, **rates}
+
+
+ENTRIES = pa.list_(pa.struct([
+    ("slot", pa.int32()), ("dense_id", pa.int64()), ("item", pa.binary()), ("share", pa.float32()),
+    ("probability", pa.float32()), ("seen", pa.bool_()),
+]))
 
 
 def test_slots_that_no_item_fills_are_empty() -> None:
-    kind = pa.list_(pa.struct([("slot", pa.int32()), ("dense_id", pa.int64()), ("item", pa.binary()),
-                               ("share", pa.float32()), ("probability", pa.float32())]))
-    arrays = fill_slots(pa.array([[entry(3, 7), entry(0, 5)], [entry(1, 9)], []], kind), SHAPES)
+    arrays = fill_slots(pa.array([[entry(3, 7), entry(0, 5)], [entry(1, 9)], []], ENTRIES), SHAPES)
     assert arrays["dense_ids"].tolist() == [[5, -1, -1, 7], [-1, 9, -1, -1], [-1] * 4]
     assert arrays["items"][0].tolist() == [[5, 0], [0, 0], [0, 0], [7, 0]]
     assert arrays["items"][2].sum() == 0
     assert arrays["shares"][0, 3].tolist() == pytest.approx([0.7, 0.07])
     assert arrays["shares"][1, 0].tolist() == [0, 0]
+    assert arrays["item_seen"].tolist() == [[0, 0, 0, 1], [0] * 4, [0] * 4]
+    assert arrays["negative_ids"].shape == (3, 0)
+
+
+def test_slots_behind_the_stages_are_own_negatives() -> None:
+    entries = pa.array([[entry(5, 7), entry(0, 5)], [entry(4, 9)]], ENTRIES)
+    arrays = fill_slots(entries, Shapes(Q=3, S=4, I=2, P=3, N=2))
+    assert arrays["dense_ids"].tolist() == [[5, -1, -1, -1], [-1] * 4]
+    assert arrays["negative_ids"].tolist() == [[-1, 7], [9, -1]]
+    assert arrays["negatives"].tolist() == [[[0, 0], [7, 0]], [[9, 0], [0, 0]]]
+
+
+def test_arrays_of_no_width_are_packed_into_empty_values() -> None:
+    assert pack(np.zeros((3, 0), np.int64)).to_pylist() == [b"", b"", b""]
 
 
 def test_known_positives_are_left_aligned() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyspark
 
 SPARK_HOME = Path(pyspark.__file__).parent
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 START_SECONDS = 90
 
 
@@ -45,14 +45,19 @@ class Cluster:
 
     def submit(self, job: str, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """spark-submit of one job in client mode; the code travels by --py-files."""
+        return self.submit_script(REPOSITORY / "jobs" / f"{job}.py", *arguments, timeout=timeout)
+
+    def submit_script(
+        self, script: Path, *arguments: str, timeout: float, python_path: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The same of any script; the driver's Python, and only that, looks for modules in `python_path` as well."""
         command = [
             str(SPARK_HOME / "bin" / "spark-submit"), "--master", self.url, "--deploy-mode", "client",
             "--driver-memory", "2g", "--executor-memory", "1g", "--executor-cores", "1", "--total-executor-cores", "2",
-            "--py-files", str(self.py_files), str(REPOSITORY / "jobs" / f"{job}.py"), *arguments,
+            "--py-files", str(self.py_files), str(script), *arguments,
         ]
-        return subprocess.run(
-            command, env=environment(self.work), capture_output=True, text=True, timeout=timeout, cwd=REPOSITORY
-        )
+        env = environment(self.work) | ({"PYTHONPATH": str(python_path)} if python_path else {})
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, cwd=REPOSITORY)
 
 
 @contextmanager
@@ -76,7 +81,8 @@ def standalone_cluster(work: Path) -> Iterator[Cluster]:
     """Starts master and workers and waits until both workers are registered."""
     work.mkdir(parents=True, exist_ok=True)
     py_files = work / "mmse.zip"
-    subprocess.run([sys.executable, str(REPOSITORY / "scripts" / "package.py"), str(py_files)], check=True)
+    package = [sys.executable, str(REPOSITORY / "scripts" / "package.py"), str(py_files)]
+    subprocess.run(package, check=True, stdout=subprocess.DEVNULL)
     env, port = environment(work), free_port()
     url = f"spark://127.0.0.1:{port}"
     spark_class = str(SPARK_HOME / "bin" / "spark-class")
