@@ -3,6 +3,7 @@
     mmse demo
     mmse run --config conf/demo.yaml --date 2026-01-08 --from build_tuples
     mmse search "usb c charger" -k 10
+    mmse experiment --a 2026-01-07 --b 2026-01-08
     mmse status
 """
 
@@ -16,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import MmseError
@@ -52,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_demo(commands)
     _add_search(commands)
+    _add_experiment(commands)
     for name, action, text in (
         ("status", status, "what is published, when, by which run"),
         ("gc", collect, "remove what no kept entry of the snapshot log names, and what is past its retention"),
@@ -97,6 +100,16 @@ def _add_search(commands: argparse._SubParsersAction) -> None:
     command.add_argument("-k", type=int, default=10, help="hits to print (default: %(default)s)")
     _add_config(command)
     command.set_defaults(action=search)
+
+
+def _add_experiment(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "experiment", help="a SIMULATED online experiment between two releases", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"{EXAMPLES}\n{EPILOG}",
+    )
+    _add_config(command)
+    add_arguments(command)
+    command.set_defaults(action=experiment)
 
 
 def _add_forget(commands: argparse._SubParsersAction) -> None:
@@ -175,6 +188,13 @@ def _print_hits(config: Config, query: str, k: int) -> None:
     for hit in search_release(config, query, k):
         price = "" if hit.price is None else f"{hit.price:10.2f}"
         say(f"{hit.rank:3d}  {hit.score:6.3f}  {hit.object_id:<12} {price}  {hit.title}")
+
+
+def experiment(arguments: argparse.Namespace) -> int:
+    """`mmse experiment`: simulated people meet the retrieval of two releases; nothing is published."""
+    from jobs.experiment.command import experiment as compare
+
+    return compare(_config(arguments), arguments)
 
 
 def status(arguments: argparse.Namespace) -> int:

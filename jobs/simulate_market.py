@@ -115,10 +115,10 @@ def side_by_side(*steps: Callable[[], T]) -> list[T]:
 
 
 def truth_utility(pairs: DataFrame) -> DataFrame:
-    """How much each item of the right noun suits an intent."""
+    """How much each item of the right noun suits an intent, and what the production ranker thinks of it."""
     return pairs.select(
         "intent_id", object_id(F.col("item_id")).alias("object_id"), "relevance", "click_probability",
-        "order_probability",
+        "order_probability", "ranker_score",
     )
 
 

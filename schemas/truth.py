@@ -25,6 +25,7 @@ TRUTH_UTILITY = Dataset(
         Column("relevance", "double", False, "0..1, fit of the item to the intent"),
         Column("click_probability", "double", False, "given examination"),
         Column("order_probability", "double", False, "given examination: click, then order"),
+        Column("ranker_score", "double", False, "what the production ranker orders by, before the noise of a single request"),
     ),
     key=("intent_id", "object_id"),
     checks=(Check("rows", "critical", low=1),),

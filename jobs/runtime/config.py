@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from jobs.market.config import MarketSettings
 from jobs.runtime.errors import ConfigError
+from jobs.runtime.experiment_section import ExperimentSettings
 from jobs.runtime.jdsearch_sections import JdSearchSettings
 from jobs.runtime.judgment_sections import JudgmentSettings
 from jobs.runtime.sections import (
@@ -69,6 +70,7 @@ class Config(Settings):
     embed: EmbedSettings = EmbedSettings()
     index: IndexSettings = IndexSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    experiment: ExperimentSettings = ExperimentSettings()
     release: ReleaseSettings = ReleaseSettings()
     audit: AuditSettings = AuditSettings()
     snapshots: SnapshotSettings = SnapshotSettings()

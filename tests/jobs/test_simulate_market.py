@@ -246,6 +246,16 @@ def test_utilities_are_probabilities_and_an_order_is_rarer_than_its_click(clean:
     assert all(0 < r["order_probability"] < r["click_probability"] < 1 and 0 < r["relevance"] <= 1 for r in rows)
 
 
+def test_the_published_score_is_what_the_ranker_filled_its_pages_by(clean: Simulated) -> None:
+    intent = {r["query_id"]: r["intent_id"] for r in clean.rows("truth_requests") if r["actor"] == "human"}
+    scores = {(r["intent_id"], r["object_id"]): r["ranker_score"] for r in clean.rows("truth_utility")}
+    shown = {(intent[r["query_id"]], r["object_id"]) for r in clean.rows("truth_examination") if r["query_id"] in intent}
+    asked = {i for i, _ in shown}
+    left = [score for pair, score in scores.items() if pair[0] in asked and pair not in shown]
+    assert len(left) > 100
+    assert sum(scores[pair] for pair in shown) / len(shown) > sum(left) / len(left) + 0.5
+
+
 def counts(run: Simulated, kind: str) -> Counter[str]:
     """Injected faults of one kind of record, all days together."""
     found: Counter[str] = Counter()

@@ -44,5 +44,22 @@ def test_no_other_source_of_jobs_or_model_names_a_truth_dataset() -> None:
         )
     }
     # Erasure removes people from every dataset that holds them row for row, the truth included; it learns nothing from it.
-    knowing = ("jobs/market/", "jobs/evaluation/", "jobs/erasure/")
+    # The experiment replays the market's people; it publishes nothing, and nothing but the command line imports it.
+    knowing = ("jobs/market/", "jobs/evaluation/", "jobs/erasure/", "jobs/experiment/")
     assert {name for name in naming if not name.startswith(knowing)} == set()
+
+
+def test_only_the_command_line_can_reach_the_experiment() -> None:
+    importing = {
+        path.relative_to(FOLDER.parent).as_posix()
+        for package in ("jobs", "mmse_model") for path in (FOLDER.parent / package).rglob("*.py")
+        if any(name.startswith("jobs.experiment") for name in imported(path))
+    }
+    assert {name for name in importing if not name.startswith("jobs/experiment/")} == {"jobs/cli.py"}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules that a file imports from, wherever in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
