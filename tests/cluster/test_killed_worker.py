@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.standalone import standalone_cluster
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.snapshots import SnapshotLog
 from jobs.runtime.store import run_folder
 from tests.cluster.chain import DAY, content_hashes, overrides
-from tests.cluster.standalone import standalone_cluster
 
 PATIENCE = 240
 """Seconds that one job may take on a slow machine."""
