@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from mmse_model.text import normalise
 
+REMEMBERED = 1 << 15
+"""Values of each kind that a process keeps spelled out: one batch of a catalogue has much the same as the next."""
 SINGLE = 3
 """Brand, shop and price have one token each; the rest of a row is for category levels."""
 
@@ -54,13 +57,23 @@ def price_bucket(prices: Sequence[float | None], buckets: int) -> NDArray[np.int
 
 def category_tokens(path: Any) -> list[str]:
     """`A > B` gives `cat=a` and `cat=a > b`: a level is known by all that stands above it."""
-    levels = [level for part in path.split(">") if (level := normalise(part))] if isinstance(path, str) else []
-    return ["cat=" + " > ".join(levels[: n + 1]) for n in range(len(levels))]
+    return list(_levels(path)) if isinstance(path, str) else []
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _levels(path: str) -> tuple[str, ...]:
+    levels = [level for part in path.split(">") if (level := normalise(part))]
+    return tuple("cat=" + " > ".join(levels[: n + 1]) for n in range(len(levels)))
 
 
 def _named(name: str, value: Any) -> list[str]:
-    text = normalise(value) if isinstance(value, str) else ""
+    text = _text(value) if isinstance(value, str) else ""
     return [f"{name}={text}"] if text else []
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _text(value: str) -> str:
+    return normalise(value)
 
 
 def _price_token(bucket: int) -> list[str]:
