@@ -43,7 +43,7 @@ class Halves(ToyLoader):
     def epoch(self, number: int) -> Iterator[Batch]:
         for step in range(self.steps(number)):
             batch = random_batch(100 * number + step, rows=13, stream=10)
-            parts = {name: tensor[self.rank :: self.world] for name, tensor in vars(batch).items()}
+            parts = {name: tensor[self.rank :: self.world] for name, tensor in vars(batch).items() if tensor is not None}
             yield replace(batch, **parts)
 
 
