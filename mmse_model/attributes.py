@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mmse_model.text import normalise
@@ -33,15 +34,15 @@ def attribute_tokens(
 ) -> AttributeTokens:
     """At most `length` tokens per item; of a deep category the levels next to the item are kept.
 
-    Every different value is spelled out once, however many items share it.
+    Texts may come as Arrow arrays. Every different value is spelled out once, however many items share it.
     """
     levels = length - SINGLE
     numbers: dict[str, int] = {}
     columns = (
-        _column(brands, lambda value: _named("brand", value), 1, numbers),
-        _column(shops, lambda value: _named("shop", value), 1, numbers),
-        _column(price_bucket(prices, price_buckets).tolist(), _price_token, 1, numbers),
-        _column(category_paths, lambda value: category_tokens(value)[-levels:], levels, numbers),
+        _column(_texts(brands), lambda value: _named("brand", value), 1, numbers),
+        _column(_texts(shops), lambda value: _named("shop", value), 1, numbers),
+        _column(pa.array(price_bucket(prices, price_buckets)), _price_token, 1, numbers),
+        _column(_texts(category_paths), lambda value: category_tokens(value)[-levels:], levels, numbers),
     )
     rows = np.concatenate(columns, axis=1)
     filled_first = np.argsort(rows < 0, axis=1, kind="stable")
@@ -80,14 +81,19 @@ def _price_token(bucket: int) -> list[str]:
     return [f"price={bucket}"] if bucket >= 0 else []
 
 
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    """An Arrow array of strings; one is taken as it is."""
+    return values if isinstance(values, pa.Array) else pa.array(values, pa.string(), from_pandas=True)
+
+
 def _column(
-    values: Sequence[Any], spell: Callable[[Any], list[str]], width: int, numbers: dict[str, int]
+    values: pa.Array, spell: Callable[[Any], list[str]], width: int, numbers: dict[str, int]
 ) -> NDArray[np.int64]:
     """(N, width) token positions of each value; tokens met for the first time are added to `numbers`."""
-    different: dict[Any, int] = {}
-    which = [different.setdefault(value, len(different)) for value in values]
+    encoded = values.dictionary_encode(null_encoding="encode")
+    different = encoded.dictionary.to_pylist()
     table = np.full((len(different), width), -1, np.int64)
     for row, value in enumerate(different):
         for column, token in enumerate(spell(value)):
             table[row, column] = numbers.setdefault(token, len(numbers))
-    return table[which]
+    return table[encoded.indices.to_numpy()]

@@ -22,6 +22,9 @@ from schemas.vocabulary import ATTRIBUTE_GRAIN, GRAINS
 
 FORMAT = 1
 _CHUNK = 8_192
+FREE = -1
+_ROOM = 4
+"""Places of a vocabulary's table for each token, rounded up to a power of two: few searches need a second look."""
 
 Ids = NDArray[np.int32]
 
@@ -47,8 +50,7 @@ class Grains:
         if unknown:
             raise ValueError(f"vocabulary: grain {unknown[0]!r}; expected one of {GRAINS}")
         grains = Grains({g: tuple(tokens.get(g, ())) for g in GRAINS}, settings)
-        for grain in GRAINS:
-            grains._vocabularies[grain].refuse_doubles(grain, grains.tokens[grain])
+        grains._vocabularies  # noqa: B018 - made now, because two tokens of one hash are to be refused here
         return grains
 
     def save(self, path: str | Path) -> None:
@@ -88,7 +90,7 @@ class Grains:
 
     @cached_property
     def _vocabularies(self) -> dict[str, _Vocabulary]:
-        return {g: _Vocabulary.of(self.tokens[g], self.layout.ranges[g]) for g in GRAINS}
+        return {g: _Vocabulary.of(g, self.tokens[g], self.layout.ranges[g]) for g in GRAINS}
 
     def _text_ids(self, texts: Sequence[str | None], columns: Mapping[str, slice], length: int) -> Ids:
         ids = np.full((len(texts), length), PADDING, np.int32)
@@ -107,34 +109,55 @@ class Grains:
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """Looks tokens of one grain up by their hashes."""
+    """Looks tokens of one grain up by their hashes, in an open table: many times as fast as a search in a sorted one."""
 
     range: GrainRange
     hashes: Hashes
-    """Sorted."""
-    ranks: NDArray[np.int64]
-    """Rank of the token that each of `hashes` belongs to."""
+    """Hash in each place of the table, whose size is a power of two."""
+    rows: NDArray[np.int64]
+    """Row of the embedding table that belongs to each place; FREE where there is none."""
 
     @staticmethod
-    def of(tokens: Sequence[str], grain_range: GrainRange) -> _Vocabulary:
+    def of(grain: str, tokens: Sequence[str], grain_range: GrainRange) -> _Vocabulary:
+        """Raises ValueError where two tokens have one hash."""
         hashes = hash_tokens(tokens)
-        order = np.argsort(hashes, kind="stable")
-        return _Vocabulary(grain_range, hashes[order], order)
-
-    def refuse_doubles(self, grain: str, tokens: Sequence[str]) -> None:
-        double = np.flatnonzero(self.hashes[1:] == self.hashes[:-1])
-        if len(double):
-            first, second = (tokens[self.ranks[double[0] + n]] for n in (0, 1))
-            raise ValueError(f"vocabulary: {grain} {first!r} and {second!r} have one hash; expected different tokens")
+        _refuse_doubles(grain, tokens, hashes)
+        size = 1 << (_ROOM * len(hashes)).bit_length()
+        places, rows = np.zeros(size, np.uint64), np.full(size, FREE)
+        left, at = np.arange(len(hashes)), _place_of(hashes, size)
+        while len(left):
+            # Of the tokens that meet in a free place the first takes it; all others try the next one.
+            taken, first = np.unique(at, return_index=True)
+            first = first[rows[taken] == FREE]
+            places[at[first]], rows[at[first]] = hashes[left[first]], grain_range.start + left[first]
+            left, at = np.delete(left, first), (np.delete(at, first) + 1) % size
+        return _Vocabulary(grain_range, places, rows)
 
     def ids(self, hashes: Hashes) -> NDArray[np.int64]:
         """The table row of each token."""
         first_bin = self.range.start + self.range.known
-        bins = first_bin + (hashes % np.uint64(self.range.bins)).astype(np.int64)
-        if not self.range.known:
-            return bins
-        at = np.minimum(np.searchsorted(self.hashes, hashes), self.range.known - 1)
-        return np.where(self.hashes[at] == hashes, self.range.start + self.ranks[at], bins)
+        ids = first_bin + (hashes % np.uint64(self.range.bins)).astype(np.int64)
+        left, at = np.arange(len(hashes)), _place_of(hashes, len(self.rows))
+        while len(left):
+            rows = self.rows[at]
+            mine = (self.hashes[at] == hashes[left]) & (rows != FREE)
+            ids[left[mine]] = rows[mine]
+            further = np.flatnonzero(~mine & (rows != FREE))
+            left, at = left[further], (at[further] + 1) % len(self.rows)
+        return ids
+
+
+def _place_of(hashes: Hashes, size: int) -> NDArray[np.int64]:
+    """Where a table of `size` places begins to look for each hash."""
+    return (hashes & np.uint64(size - 1)).astype(np.int64)
+
+
+def _refuse_doubles(grain: str, tokens: Sequence[str], hashes: Hashes) -> None:
+    order = np.argsort(hashes, kind="stable")
+    double = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+    if len(double):
+        first, second = (tokens[order[double[0] + n]] for n in (0, 1))
+        raise ValueError(f"vocabulary: {grain} {first!r} and {second!r} have one hash; expected different tokens")
 
 
 def _chunks(texts: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:

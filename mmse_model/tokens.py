@@ -22,6 +22,9 @@ from schemas.vocabulary import TEXT_GRAINS
 BEGIN, END = "<", ">"
 _LETTER, _MARK = 1, 2
 _LINE = 10
+_COMMON = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SYMBOLS = len(_COMMON) + 3
+"""Common characters are numbered from 1; then come BEGIN and END, and 0 is any other character."""
 
 Indices = NDArray[np.int64]
 
@@ -86,19 +89,51 @@ class _Joined:
         middle = np.arange(len(word)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
         begins, ends = middle == starts[word], middle + 1 == stops[word]
         low, high = middle - ~begins, middle + 1 + ~ends
-        state = np.where(begins, fnv1a_byte(np.array([OFFSET]), ord(BEGIN)), OFFSET)
-        state = fnv1a(self.data, self.at[low], self.at[high] - self.at[low], state)
-        state = np.where(ends, fnv1a_byte(state, ord(END)), state)
 
         def spell(i: Indices) -> list[str]:
             marks = zip(begins[i], self._spell(low[i], high[i]), ends[i])
             return [BEGIN * int(b) + text + END * int(e) for b, text, e in marks]
 
-        return Tokens(self.owners[middle], finish(state), spell)
+        return Tokens(self.owners[middle], self._trigram_hashes(middle, begins, ends), spell)
+
+    def _trigram_hashes(self, middle: Indices, begins: NDArray[np.bool_], ends: NDArray[np.bool_]) -> Hashes:
+        """Looked up where all three characters are common ones, computed for the others."""
+        symbols = _symbols()[np.minimum(self.codes, 127)].astype(np.int32)
+        before = np.where(begins, _SYMBOLS - 2, symbols[middle - 1])
+        after = np.where(ends, _SYMBOLS - 1, symbols[np.minimum(middle + 1, len(symbols) - 1)])
+        inside = symbols[middle]
+        hashes = _common_trigrams()[(before * _SYMBOLS + inside) * _SYMBOLS + after]
+        rare = np.flatnonzero((before == 0) | (inside == 0) | (after == 0))
+        if len(rare):
+            hashes[rare] = self._hash_around(middle[rare], begins[rare], ends[rare])
+        return hashes
+
+    def _hash_around(self, middle: Indices, begins: NDArray[np.bool_], ends: NDArray[np.bool_]) -> Hashes:
+        low, high = middle - ~begins, middle + 1 + ~ends
+        state = np.where(begins, fnv1a_byte(np.array([OFFSET]), ord(BEGIN)), OFFSET)
+        state = fnv1a(self.data, self.at[low], self.at[high] - self.at[low], state)
+        return finish(np.where(ends, fnv1a_byte(state, ord(END)), state))
 
     def _spell(self, starts: Indices, stops: Indices) -> list[str]:
         data = self.data.tobytes()
         return [data[a:b].decode("utf-8") for a, b in zip(self.at[starts], self.at[stops])]
+
+
+@lru_cache(maxsize=1)
+def _symbols() -> NDArray[np.uint8]:
+    """Number of each character below 128 among the common ones, from 1; 0 where it is none of them."""
+    symbols = np.zeros(128, np.uint8)
+    symbols[[ord(c) for c in _COMMON]] = np.arange(1, len(_COMMON) + 1)
+    return symbols
+
+
+@lru_cache(maxsize=1)
+def _common_trigrams() -> Hashes:
+    """The hash of every triple of symbols (some 60,000, half a MB): most of a text's trigrams are among them."""
+    spelled = np.frombuffer(("\0" + _COMMON + BEGIN + END).encode(), np.uint8)
+    triples = np.stack(np.meshgrid(spelled, spelled, spelled, indexing="ij"), axis=-1).reshape(-1)
+    starts = np.arange(0, len(triples), 3)
+    return finish(fnv1a(triples, starts, np.full(len(starts), 3)))
 
 
 @lru_cache(maxsize=1)

@@ -67,7 +67,8 @@ def spell_items(items: DataFrame, grains: Grains) -> DataFrame:
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            ids = grains.item_ids(*(batch.column(name).to_pylist() for name in ITEM_TEXT))
+            titles, *attributes = (batch.column(name) for name in ITEM_TEXT)
+            ids = grains.item_ids(titles.to_pylist(), *attributes)
             kept = [batch.column(name) for name in ("dense_id", "valid_from", "title")]
             yield pa.RecordBatch.from_arrays([*kept, pack(ids)], ["dense_id", "valid_from", "title", "item"])
 
