@@ -23,6 +23,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from jobs.labels.conversions import CONVERSIONS, NOBODY, conversion_events, identity, next_at, orders_once
+from jobs.labels.requests import BY_SHUFFLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -53,7 +54,7 @@ def own_query(events: DataFrame, requests: DataFrame, window: int) -> DataFrame:
     """Adds `rule`, `matched` (query id) and `request_at` where the request that an event names exists and fits."""
     known = requests.select(F.col("query_id").alias("_own"), F.unix_micros("ts").alias("_own_at"))
     asked = events.withColumn("_asks", F.coalesce("query_id", F.concat(F.lit(NOBODY), "event_id")))
-    joined = asked.join(known, F.col("_asks") == F.col("_own"), "left")
+    joined = asked.join(known.hint(BY_SHUFFLE), F.col("_asks") == F.col("_own"), "left")
     counts = F.col("action").isin(*CONVERSIONS) & ~F.col("repeated")
     fits = counts & (F.col("_own_at") <= F.col("at")) & (F.col("at") - F.col("_own_at") <= window)
     return joined.select(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from jobs.labels.attribution import DAY
+from jobs.labels.requests import BY_SHUFFLE
 from jobs.labels.stages import stage_column
 from mmse_model.config import StageSettings
 
@@ -38,7 +39,9 @@ def label(
     """
     acted = acted_items(attributions)
     seen = seen_items(requests, events, settings)
-    told = requests.join(acted_by_request(acted), "query_id", "left").join(seen_by_request(seen), "query_id", "left")
+    told = requests.join(acted_by_request(acted).hint(BY_SHUFFLE), "query_id", "left").join(
+        seen_by_request(seen).hint(BY_SHUFFLE), "query_id", "left"
+    )
     wide = told.select(
         "query_id", F.col("ts").alias("request_ts"), "event_date", refined(settings).alias("user_refined"),
         hit_list().alias("_hits"), page_offset().alias("_offset"), clicked_places().alias("_clicks"), "acted", "seen",
@@ -70,7 +73,7 @@ def seen_items(requests: DataFrame, events: DataFrame, settings: LabelSettings) 
     viewport = events.where((F.col("action") == "impression") & F.col("query_id").isNotNull())
     known = requests.select("query_id", F.unix_micros("ts").alias("_at"))
     age = F.unix_micros("ts") - F.col("_at")
-    joined = viewport.select("query_id", "object_id", "ts", "position").join(known, "query_id")
+    joined = viewport.select("query_id", "object_id", "ts", "position").join(known.hint(BY_SHUFFLE), "query_id")
     valid = joined.where((age >= 0) & (age <= settings.order_window_days * DAY))
     return valid.groupBy("query_id", "object_id").agg(
         F.min("ts").alias("seen_ts"), F.min("position").alias("position")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 TOGETHER = (("ts", "event_date"), ("query_text", "query_norm"), ("user_key", "key_id"))
 """Columns that are taken from one and the same document."""
+BY_SHUFFLE = "merge"
+"""Join hint for what meets requests by query id. A broadcast looks cheaper while a day is small, but then nothing lies by query
+id, and the grouping that follows shuffles every event: a third more of processor time at five million events."""
 
 
 def merge_requests(requests: DataFrame) -> DataFrame:
