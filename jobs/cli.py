@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from jobs import search_command
 from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
@@ -95,11 +96,13 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_search(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("search", help="search the released index")
-    command.add_argument("query", help='such as "usb c charger"')
-    command.add_argument("-k", type=int, default=10, help="hits to print (default: %(default)s)")
+    command = commands.add_parser(
+        "search", help="search the released index", formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"{search_command.EXAMPLES}\n{EPILOG}",
+    )
+    search_command.add_arguments(command)
     _add_config(command)
-    command.set_defaults(action=search)
+    command.set_defaults(action=lambda arguments: search_command.search(_config(arguments), arguments))
 
 
 def _add_experiment(commands: argparse._SubParsersAction) -> None:
@@ -169,25 +172,10 @@ def demo(arguments: argparse.Namespace) -> int:
         f"{config.market.days} days to {day} (log: {log_file})")
     _run_jobs(JOB_NAMES, config, day)
     say("")
-    _print_hits(config, DEMO_QUERY, 5)
+    search_command.print_hits(config, [DEMO_QUERY], 5)
     _print_report(config, day)
     say(f'next: .venv/bin/mmse search "{DEMO_QUERY}" -k 10 | .venv/bin/mmse status')
     return 0
-
-
-def search(arguments: argparse.Namespace) -> int:
-    """`mmse search`: hits of the released index with titles and scores."""
-    _print_hits(_config(arguments), arguments.query, arguments.k)
-    return 0
-
-
-def _print_hits(config: Config, query: str, k: int) -> None:
-    from jobs.release_reader import search_release
-
-    say(f'search "{query}"')
-    for hit in search_release(config, query, k):
-        price = "" if hit.price is None else f"{hit.price:10.2f}"
-        say(f"{hit.rank:3d}  {hit.score:6.3f}  {hit.object_id:<12} {price}  {hit.title}")
 
 
 def experiment(arguments: argparse.Namespace) -> int:

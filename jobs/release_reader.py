@@ -19,12 +19,15 @@ from jobs.runtime.snapshots import Entry, SnapshotLog
 from mmse_model.retriever import Retriever
 from mmse_model.text import normalise
 
-SHOWN = ("dense_id", "object_id", "title", "brand", "price")
+SHOWN = ("dense_id", "object_id", "title", "brand", "category_path", "shop", "price")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result: rank from 1, score (inner product), and what a person wants to see of the item."""
+    """One result: rank from 1, score (inner product), and what a person wants to see of the item.
+
+    The score is the index's, whose vectors are compressed; `grains`, where asked for, add up to the exact one.
+    """
 
     rank: int
     score: float
@@ -32,6 +35,7 @@ class Hit:
     title: str
     brand: str | None
     price: float | None
+    grains: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,31 @@ class Released:
         files = pads.dataset([str(path) for path in self.item_files], format="parquet")
         return {row["dense_id"]: row for row in files.to_table(columns=list(SHOWN), filter=wanted).to_pylist()}
 
-    def search(self, text: str, k: int) -> list[Hit]:
-        """The k best items of one query, best first; fewer where the index holds fewer."""
-        found, scores = self.retriever.search([text], k)
-        hits = [(int(i), float(s)) for i, s in zip(found[0], scores[0]) if i >= 0]
-        items = self.items([i for i, _ in hits])
-        return [
-            Hit(rank, score, item["object_id"], item["title"], item["brand"], item["price"])
-            for rank, (dense_id, score) in enumerate(hits, 1)
-            for item in (items[dense_id],)
-        ]
+    def search(self, text: str, k: int, *, explain: bool = False) -> list[Hit]:
+        """The k best items of one query, best first; fewer where the index holds fewer. `explain` adds what each grain gives."""
+        return self.search_many([text], k, explain=explain)[0]
+
+    def search_many(self, texts: Sequence[str], k: int, *, explain: bool = False) -> list[list[Hit]]:
+        """`search` of several queries: they are encoded and searched together, and the items of all are read once."""
+        vectors = self.retriever.encoder.encode_queries(texts)
+        found, scores = self.retriever.search_vectors(vectors, k)
+        items = self.items(sorted({int(i) for i in found.ravel() if i >= 0}))
+        answers = []
+        for vector, row, row_scores in zip(vectors, found, scores):
+            hits = [items[int(i)] for i in row if i >= 0]
+            grains = self._explained(vector, hits) if explain else [None] * len(hits)
+            answers.append([
+                Hit(rank, float(score), item["object_id"], item["title"], item["brand"], item["price"], parts)
+                for rank, (score, item, parts) in enumerate(zip(row_scores, hits, grains), 1)
+            ])
+        return answers
+
+    def _explained(self, vector: Any, items: Sequence[dict[str, Any]]) -> list[dict[str, float] | None]:
+        """Grain -> its part of the exact score, for each item; all None where the model fuses before it compares."""
+        encoder = self.retriever.encoder
+        columns = ([item[name] for item in items] for name in ("title", "brand", "category_path", "shop", "price"))
+        parts = encoder.contributions(vector, encoder.encode_items(*columns))
+        return [{grain: float(values[n]) for grain, values in parts.items()} or None for n in range(len(items))]
 
 
 def open_release(config: Config, entry: Entry | None = None, dt: str | None = None) -> Released:
@@ -93,10 +112,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read as JSON ({type(error).__name__})") from None
 
 
-def search_release(config: Config, text: str, k: int) -> list[Hit]:
-    """The k best items of the newest release for one query, best first."""
+def search_release(config: Config, texts: Sequence[str], k: int, *, explain: bool = False) -> list[list[Hit]]:
+    """The k best items of the newest release for each query, best first.
+
+    Raises ConfigError for k below 1 and for a query without a word; InputError where nothing is released.
+    """
     if k < 1:
         raise ConfigError(f"k = {k}; expected at least 1")
-    if not normalise(text):
-        raise ConfigError(f"query {text!r}: nothing is left after normalisation; expected words")
-    return open_release(config).search(text, k)
+    for text in texts:
+        if not normalise(text):
+            raise ConfigError(f"query {text!r}: nothing is left after normalisation; expected words")
+    return open_release(config).search_many(texts, k, explain=explain)

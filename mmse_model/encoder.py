@@ -66,6 +66,16 @@ class Encoder:
         ids = torch.from_numpy(self.grains.item_ids(titles, brands, category_paths, shops, prices))
         return self._blocks(self.model.encode_items, ids)
 
+    def contributions(self, query: Vectors, items: Vectors) -> dict[str, Vectors]:
+        """What each grain adds to the score of a query vector (D,) with item vectors (N, D): grain -> (N,), summing to the score.
+
+        Empty for a model with pre-fusion, whose score is one product of mixed grains.
+        """
+        if self.model.settings.fusion != "post":
+            return {}
+        parts = (query * items).reshape(len(items), len(self.model.grains), -1).sum(2)
+        return {grain: parts[:, n] for n, grain in enumerate(self.model.grains)}
+
     def _blocks(self, encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> Vectors:
         with torch.inference_mode(), torch_threads(self.threads):
             parts = [encode(part).numpy() for part in ids.split(self.block)] if len(ids) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 
 from jobs.build_index import JOB as BUILD_INDEX
 from jobs.embed_items import JOB as EMBED_ITEMS
+from jobs.evaluation.before import before_run
 from jobs.index.parts import ordered_recall, relative_drop
 from jobs.publish_release import JOB
 from jobs.release_reader import open_release, search_release
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked, ConfigError, InputError
 from jobs.runtime.gc import collect_garbage
-from jobs.runtime.job import JobContext, run_job
+from jobs.runtime.job import Job, JobContext, run_job
 from jobs.runtime.sections import SnapshotSettings
 from jobs.runtime.snapshots import SnapshotLog
 from mmse_model.encoder import Encoder
@@ -155,7 +157,7 @@ def test_search_gives_the_items_with_the_largest_inner_products(config: Config, 
     encoder = Encoder.open(released.warehouse / "model" / f"dt={released.dt}" / f"run={run}")
     vectors = encoder.encode_items(*([i[n] for i in items] for n in (3, 4, 5, 6, 7)))
     scores = vectors @ encoder.encode_queries(["usb 3"])[0]
-    hits = search_release(config, "  USB\t3 ", k=5)
+    hits = search_release(config, ["  USB\t3 "], k=5)[0]
     assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
     assert np.allclose([hit.score for hit in hits], np.sort(scores)[::-1][:5], atol=1e-5)
     by_id = {item[0]: item for item in items}
@@ -164,8 +166,41 @@ def test_search_gives_the_items_with_the_largest_inner_products(config: Config, 
         assert (hit.title, hit.brand, hit.price) == (item[3], item[4], item[7])
 
 
+def test_the_release_of_an_earlier_day_answers_as_it_is_served(spark: Any, config: Config, released: JobContext) -> None:
+    texts, found, left_out = ["usb 3", "cable"], [], {}
+
+    def look_back(context: JobContext) -> None:
+        found.extend(before_run(context, texts, left_out))
+
+    job = Job("look_back", reads=("release",), writes=(), run=look_back)
+    run_job(job, config, DAY + timedelta(days=1), lambda: spark)
+    (run,) = found
+    assert (run.system, run.search, left_out) == ("before", "ann", {})
+    opened = open_release(config)
+    depth = config.evaluate.ks[-1]
+    assert run.ranked.shape == (2, depth)
+    for row, ids in zip(run.ranked, opened.retriever.search(texts, 5)[0]):
+        assert row[:5].tolist() == ids.tolist()
+    run_job(job, config, DAY, lambda: spark)
+    assert left_out == {"before": "no earlier day has a release"}
+
+
+def test_what_the_grains_add_is_the_score(config: Config, released: JobContext) -> None:
+    hits = search_release(config, ["usb 3"], k=5, explain=True)[0]
+    for hit in hits:
+        assert hit.grains is not None and set(hit.grains) == {"word", "bigram", "trigram", "attribute"}
+        assert sum(hit.grains.values()) == pytest.approx(hit.score, abs=1e-5)
+
+
+def test_several_queries_at_once_get_what_each_gets_alone(config: Config, released: JobContext) -> None:
+    texts = ["usb 3", "cable", "usb cable 7"]
+    assert [[h.object_id for h in hits] for hits in search_release(config, texts, k=4)] == [
+        [h.object_id for h in search_release(config, [text], k=4)[0]] for text in texts
+    ]
+
+
 def test_more_hits_than_items_are_all_items(config: Config, released: JobContext) -> None:
-    hits = search_release(config, "cable", k=1000)
+    hits = search_release(config, ["cable"], k=1000)[0]
     assert sorted(hit.object_id for hit in hits) == sorted(row[0] for row in item_rows(ITEMS) if row[8])
 
 
@@ -178,7 +213,7 @@ def test_an_older_entry_still_opens_its_own_release(spark: Any, config: Config, 
 @pytest.mark.parametrize("text, k, sentence", [("cable", 0, "k = 0"), (" \t", 5, "nothing is left after normal")])
 def test_an_empty_query_and_no_hits_are_refused(config: Config, text: str, k: int, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        search_release(config, text, k)
+        search_release(config, [text], k)
 
 
 def test_a_damaged_part_is_named(config: Config, released: JobContext, tmp_path: Path) -> None:
@@ -201,7 +236,7 @@ def test_a_release_is_served_after_its_parts_were_replaced_and_collected(
     served = ("model", "items", "embeddings", "index")
     parts = [folder.name for folder in removed if folder.parent.parent.name in served]
     assert parts == [f"run={unnamed}"]
-    assert len(search_release(other, "cable", k=3)) == 3
+    assert len(search_release(other, ["cable"], k=3)[0]) == 3
 
 
 def test_a_day_without_a_release_is_named(config: Config, released: JobContext, tmp_path: Path) -> None:

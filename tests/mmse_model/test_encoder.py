@@ -99,3 +99,22 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(card))
     with pytest.raises(ValueError, match="model.safetensors: does not fit model.json"):
         Encoder.open(folder)
+
+
+def test_what_the_grains_add_sums_to_the_score_and_an_empty_grain_adds_nothing(folder: Path) -> None:
+    encoder = Encoder.open(folder)
+    items = encoder.encode_items(*ITEMS)
+    for text in ("usb cable", "red", "zzz"):
+        query = encoder.encode_queries([text])[0]
+        parts = encoder.contributions(query, items)
+        assert list(parts) == list(SETTINGS.grains)
+        assert np.allclose(sum(parts.values()), items @ query, atol=1e-6)
+    # one word has no pair of words
+    assert not encoder.contributions(encoder.encode_queries(["red"])[0], items)["bigram"].any()
+
+
+def test_a_model_that_fuses_before_it_compares_has_no_parts_to_show(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"fusion": "pre"})
+    save_model(tmp_path, TwoTower(GRAINS.layout, settings), GRAINS, STAGES)
+    encoder = Encoder.open(tmp_path)
+    assert encoder.contributions(encoder.encode_queries(["red"])[0], encoder.encode_items(*ITEMS)) == {}
