@@ -7,7 +7,9 @@ catalogue of the evaluation is what can be retrieved, the same for every system.
 queries with a relevant item are judged, chosen by hash. All systems answer the same queries:
 
 * mmse exact: inner products with every published vector; mmse ann: the published index as it will be served;
-* bm25: the same words in a lexical index; popularity: most ordered before the validation days, whatever the query;
+* bm25: the same words in a lexical index; hybrid: reciprocal-rank fusion of it and mmse exact;
+* before: the newest release of an earlier day, as it is served;
+* popularity: most ordered before the validation days, whatever the query;
 * oracle: the simulator's hidden order probability of the intents behind the query; a real shop has none.
 
 What a system may know ends where training ends: popularity and the strata count nothing of the validation days.
@@ -19,10 +21,12 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from jobs.evaluation import relevance, systems
+from jobs.evaluation import look, relevance, systems
+from jobs.evaluation.before import before_run
 from jobs.evaluation.comparison import (
     Run,
     Values,
@@ -32,14 +36,14 @@ from jobs.evaluation.comparison import (
     paired_differences,
     published_measures,
     recall_rows,
-    strata_table,
-    traffic_strata,
 )
 from jobs.evaluation.exact import agreement
+from jobs.evaluation.hybrid import hybrid_run
 from jobs.evaluation.parts import open_retriever
 from jobs.evaluation.printed import printed
 from jobs.evaluation.questions import TRUTHS, Questions, collect_questions, value_rows
 from jobs.evaluation.relevance import Days
+from jobs.evaluation.strata import category_masks, item_strata, length_masks, strata_table, traffic_masks, traffic_strata
 from jobs.runtime.errors import Blocked
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log, say
@@ -84,12 +88,16 @@ def run(context: JobContext) -> None:
     runs = [
         *systems.mmse_runs(context, retriever, texts),
         *systems.bm25_run(context, evidence.candidates, texts, left_out),
+        *before_run(context, texts, left_out),
         *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
         *systems.oracle_run(context, evidence.requests, evidence.candidates, queries, len(texts), left_out),
     ]
+    runs += hybrid_run(runs, settings.fusion_constant)
     measures = published_measures(settings.ks)
     values = [measure_runs(truth, questions.judgements[truth], runs, measures) for truth in TRUTHS]
-    facts = {**figures(context, values, strata_of(evidence, questions)), **circumstances(evidence, questions, runs)}
+    facts = {**figures(context, values), **circumstances(evidence, questions, runs)}
+    facts["strata"] = strata(context, evidence, questions, runs, values, facts["k"])
+    facts["look"] = look_at(context, queries, questions, runs, values[TRUTHS.index("ordered")], facts["k"])
     publish(context, values, questions, {**facts, "left_out": left_out})
 
 
@@ -129,18 +137,51 @@ def ask(context: JobContext, evidence: Evidence, queries: DataFrame, texts: list
     """The chosen queries with what is relevant to them and how often training saw them."""
     relevant = relevance.relevant_items(
         evidence.truth, queries, context.config.seed, context.config.evaluate.max_relevant
-    )
+    ).localCheckpoint()
     frequency = evidence.past.join(F.broadcast(queries), "query_norm").select("query", "requests")
-    return collect_questions(texts, relevant, frequency)
+    shown = context.read_days("impressions", evidence.days.train)
+    trained = relevance.trained_items(shown, relevant, evidence.candidates, evidence.days.cut)
+    return collect_questions(texts, relevant, frequency, relevance.main_categories(relevant, context.read("items")), trained)
 
 
-def strata_of(evidence: Evidence, questions: Questions) -> list[str]:
-    """The traffic stratum of every query."""
+def strata(
+    context: JobContext, evidence: Evidence, questions: Questions, runs: list[Run], values: list[Values], k: int
+) -> list[dict[str, Any]]:
+    """Recall at K of groups of queries, and of items that training saw or did not."""
+    resamples, seed = context.config.evaluate.bootstrap, context.config.seed
     histogram = relevance.frequency_of_frequencies(evidence.past).collect()
-    return traffic_strata(questions.frequency, [(row.requests, row.queries) for row in histogram])
+    traffic = traffic_strata(questions.frequency, [(row.requests, row.queries) for row in histogram])
+    masks = {
+        "traffic": traffic_masks(traffic), "words": length_masks(questions.texts),
+        "category": category_masks(questions.categories),
+    }
+    by_query = [
+        row for v in values for name, groups in masks.items() for row in strata_table(v, name, groups, k, resamples, seed)
+    ]
+    seen = questions.frequency > 0
+    by_item = [
+        row for truth, judgements in questions.judgements.items()
+        for row in item_strata(truth, judgements, runs, seen, questions.item_seen, k, resamples, seed)
+    ]
+    return by_query + by_item
 
 
-def figures(context: JobContext, values: list[Values], strata: list[str]) -> dict[str, Any]:
+def look_at(
+    context: JobContext, queries: DataFrame, questions: Questions, runs: list[Run], ordered: Values, k: int
+) -> list[dict[str, Any]]:
+    """Wins, losses and worst queries with the hits of each system, as far as enough people have searched for them."""
+    config = context.config
+    if not config.evaluate.look:
+        return []
+    asked = context.read_days("requests", context.days_back(config.train.window_days))
+    readable = look.readable(asked, queries, config.privacy.k)
+    shown = np.array([text in readable for text in questions.texts])
+    chosen = look.choose(ordered, k, shown, config.evaluate.look)
+    titles = look.titles_of(context.read("items"), look.ids_shown(chosen, questions, runs))
+    return list(look.side_by_side(chosen, questions, runs, titles))
+
+
+def figures(context: JobContext, values: list[Values]) -> dict[str, Any]:
     """Every aggregate of the per-query values, for the manifest and the report."""
     settings, seed = context.config.evaluate, context.config.seed
     means = [row for v in values for row in mean_table(v, settings.bootstrap, seed)]
@@ -152,7 +193,6 @@ def figures(context: JobContext, values: list[Values], strata: list[str]) -> dic
         "k": k, "k_rule": rule, "oracle": ordered.get(("oracle", k)), "table": table,
         "catalogue": context.manifest("embeddings").rows,
         "paired": [row for v in values for row in paired_differences(v, k, settings.bootstrap, seed)],
-        "strata": [row for v in values for row in strata_table(v, strata, k, settings.bootstrap, seed)],
         "means": [row for row in means if not row["metric"].startswith(Recall.name)],
         "ks": list(settings.ks), "resamples": settings.bootstrap,
     }
@@ -183,10 +223,10 @@ def publish(context: JobContext, values: list[Values], questions: Questions, fac
 
 JOB = Job(
     "evaluate_retrieval",
-    reads=("requests", "impressions", "items", "model", "embeddings", "index", "truth_requests", "truth_utility"),
+    reads=("requests", "impressions", "items", "model", "embeddings", "index", "release", "truth_requests", "truth_utility"),
     writes=("evaluation",),
     run=run,
-    doc="Recall on the test days: the model with exact and ANN search, BM25, popularity and an oracle.",
+    doc="Recall on the test days: the model with exact and ANN search, BM25, both fused, popularity and an oracle.",
 )
 
 if __name__ == "__main__":

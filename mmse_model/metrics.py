@@ -83,6 +83,10 @@ class Judgements:
         best[self.query[kept], rank[kept]] = self.grade[order][kept]
         return best
 
+    def only(self, pairs: NDArray[np.bool_]) -> Judgements:
+        """The judgements where `pairs`, one flag for each of them, holds; of as many queries."""
+        return Judgements(self.query[pairs], self.item[pairs], self.grade[pairs], self.queries)
+
     def select(self, keep: NDArray[np.bool_]) -> Judgements:
         """The judgements of the queries where `keep` (Q,) holds, renumbered in order."""
         number = np.cumsum(keep) - 1

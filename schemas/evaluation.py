@@ -6,7 +6,7 @@ EVALUATION = Dataset(
     name="evaluation",
     doc="One value of one metric for one query, system and truth; every aggregate derives from these rows.",
     columns=(
-        Column("system", "string", False, "mmse, bm25, popularity, oracle"),
+        Column("system", "string", False, "mmse, bm25, hybrid, before (the earlier release), popularity, oracle"),
         Column("search", "string", False, "exact or ann"),
         Column("truth", "string", False, "ordered or clicked"),
         Column("metric", "string", False, "a measure of mmse_model.metrics, such as recall@100"),

@@ -126,36 +126,5 @@ def paired_differences(values: Values, k: int, resamples: int, seed: int) -> lis
     return rows
 
 
-def traffic_strata(frequency: NDArray[np.int64], histogram: Sequence[tuple[int, int]]) -> list[str]:
-    """Stratum of each query by its training requests (Q,): head, torso, tail or unseen.
-
-    `histogram` lists (requests, how many queries have so many), most frequent first. Head are the most
-    frequent queries that bring the first third of the training requests, torso the second third.
-    """
-    total = sum(requests * queries for requests, queries in histogram)
-    strata, seen = {0: "unseen"}, 0
-    for requests, queries in histogram:
-        strata[requests] = "head" if 3 * seen < total else "torso" if 3 * seen < 2 * total else "tail"
-        seen += requests * queries
-    return [strata[requests] for requests in frequency.tolist()]
-
-
-def strata_table(values: Values, strata: Sequence[str], k: int, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Recall at K of every run within each stratum that has queries: the four of `strata`, and seen together."""
-    measure, rows = str(Recall @ k), []
-    of_query = np.array(strata)[values.queries]
-    masks = {"seen": of_query != "unseen", **{s: of_query == s for s in ("unseen", "head", "torso", "tail")}}
-    for stratum, mask in masks.items():
-        if not mask.any():
-            continue
-        columns = np.stack([values.of(*run, measure)[mask] for run in values.runs], axis=1)
-        for run, interval in zip(values.runs, bootstrap_intervals(columns, resamples, seed)):
-            rows.append({
-                "stratum": stratum, "queries": int(mask.sum()), "system": run[0], "search": run[1],
-                "truth": values.truth, "k": k, **_figures("recall", interval),
-            })
-    return rows
-
-
 def _figures(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.mean, "low": interval.low, "high": interval.high}

@@ -34,9 +34,11 @@ def printed(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _strata(facts: Mapping[str, Any]) -> Iterator[str]:
     rows = [row for row in facts["strata"] if row["truth"] == "ordered" and row["search"] == "exact"]
-    for stratum, queries in dict.fromkeys((row["stratum"], row["queries"]) for row in rows):
-        cells = ", ".join(f"{r['system']} {r['recall']:.3f}" for r in rows if r["stratum"] == stratum)
-        yield f"  ordered recall@{facts['k']} of {queries:,} {stratum} queries: {cells}"
+    shown = [row for row in rows if row["dimension"] in ("traffic", "query and item")]
+    for dimension, stratum, queries in dict.fromkeys((r["dimension"], r["stratum"], r["queries"]) for r in shown):
+        cells = ", ".join(f"{r['system']} {r['recall']:.3f}" for r in shown if r["stratum"] == stratum)
+        what = f"{stratum} queries" if dimension == "traffic" else f"queries ({stratum})"
+        yield f"  ordered recall@{facts['k']} of {queries:,} {what}: {cells}"
 
 
 def _cell(row: Mapping[str, Any]) -> str:

@@ -23,11 +23,17 @@ TRUTHS = ("ordered", "clicked")
 
 @dataclass(frozen=True)
 class Questions:
-    """`texts` (Q,) normalised, `frequency` (Q,) training requests, and the judgements of each truth."""
+    """The queries that are judged.
+
+    texts: (Q,) normalised; frequency: (Q,) training requests; judgements: of each truth; categories: (Q,) top category of
+    most relevant items; item_seen: the relevant items that training saw.
+    """
 
     texts: list[str]
     frequency: NDArray[np.int64]
     judgements: dict[str, Judgements]
+    categories: list[str | None]
+    item_seen: NDArray[np.int64]
 
     @property
     def keys(self) -> list[str]:
@@ -35,8 +41,11 @@ class Questions:
         return [hashlib.sha256(text.encode()).hexdigest() for text in self.texts]
 
 
-def collect_questions(texts: Sequence[str], relevant: DataFrame, frequency: DataFrame) -> Questions:
-    """Brings to the driver what belongs to `texts`: (query, dense_id, ordered, clicked) and (query, requests)."""
+def collect_questions(
+    texts: Sequence[str], relevant: DataFrame, frequency: DataFrame, categories: DataFrame, trained: DataFrame
+) -> Questions:
+    """Brings to the driver what belongs to `texts`: (query, dense_id, ordered, clicked), (query, requests),
+    (query, category) and (dense_id)."""
     pairs = relevant.toArrow()
     query, item = pairs["query"].to_numpy(), pairs["dense_id"].to_numpy()
     judgements = {}
@@ -46,7 +55,11 @@ def collect_questions(texts: Sequence[str], relevant: DataFrame, frequency: Data
     known = frequency.toArrow()
     requests = np.zeros(len(texts), np.int64)
     requests[known["query"].to_numpy()] = known["requests"].to_numpy()
-    return Questions(list(texts), requests, judgements)
+    by_query = {row["query"]: row["category"] for row in categories.toArrow().to_pylist()}
+    return Questions(
+        list(texts), requests, judgements, [by_query.get(n) for n in range(len(texts))],
+        np.sort(trained.toArrow()["dense_id"].to_numpy()),
+    )
 
 
 def placed(found: DataFrame, queries: int, depth: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,28 @@ def relevant_items(truth: DataFrame, queries: DataFrame, seed: int, limit: int) 
     return ranked.select("query", "dense_id", "ordered", "clicked")
 
 
+def trained_items(impressions: DataFrame, relevant: DataFrame, candidates: DataFrame, cut: date) -> DataFrame:
+    """The relevant items (query, dense_id) that led to a click or an order before `cut`: (dense_id), each once."""
+    converted = impressions.where((F.col("ordered_ts") < start_of(cut)) | (F.col("clicked_ts") < start_of(cut)))
+    asked = candidates.join(F.broadcast(relevant.select("dense_id").distinct()), "dense_id")
+    return asked.join(converted.select("object_id"), "object_id", "left_semi").select("dense_id")
+
+
+def main_categories(relevant: DataFrame, items: DataFrame) -> DataFrame:
+    """The top category that most relevant items of a query stand in: (query, category); null categories do not count."""
+    top = items.select("dense_id", F.trim(F.split("category_path", ">")[0]).alias("category")).where("category <> ''")
+    counted = top.join(F.broadcast(relevant.select("query", "dense_id")), "dense_id").groupBy("query", "category").count()
+    return counted.groupBy("query").agg(F.max(F.struct("count", "category")).alias("most")).select("query", "most.category")
+
+
+def start_of(day: date) -> Column:
+    """Its first moment, UTC."""
+    return F.lit(datetime(day.year, day.month, day.day, tzinfo=timezone.utc))
+
+
 def popular_items(impressions: DataFrame, candidates: DataFrame, cut: date, depth: int) -> DataFrame:
     """The `depth` retrievable items with most orders before `cut`, then most clicks: (dense_id), best first."""
-    before = F.lit(datetime(cut.year, cut.month, cut.day, tzinfo=timezone.utc))
+    before = start_of(cut)
     counted = impressions.groupBy("object_id").agg(
         F.count_if(F.col("ordered_ts") < before).alias("orders"),
         F.count_if(F.col("clicked_ts") < before).alias("clicks"),

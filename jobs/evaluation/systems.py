@@ -9,7 +9,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from jobs.evaluation.comparison import Run
-from jobs.evaluation.exact import embedding_blocks, search_blocks
+from jobs.evaluation.exact import search_embeddings
 from jobs.evaluation.lexical import LexicalIndex
 from jobs.evaluation.questions import placed
 from jobs.evaluation.relevance import Days, oracle_items, popular_items
@@ -29,8 +29,7 @@ def mmse_runs(context: JobContext, retriever: Retriever, texts: Sequence[str]) -
     """The model with exact search over every published vector, then with the index as it will be served."""
     settings = context.config.evaluate
     vectors = retriever.encoder.encode_queries(texts)
-    blocks = embedding_blocks(context.files("embeddings"), retriever.encoder.dimension, settings.block_items)
-    exact, _ = search_blocks(vectors, blocks, settings.ks[-1])
+    exact, _ = search_embeddings(context.spark, vectors, context.files("embeddings"), settings.ks[-1], settings.block_items)
     ids, scores = retriever.search_vectors(vectors, settings.ks[-1])
     return [Run("mmse", "exact", exact), Run("mmse", "ann", rank(scores, ids, settings.ks[-1])[0])]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-COLOURS = {"mmse": "#2563a8", "bm25": "#b4540a", "popularity": "#6b7280", "oracle": "#1a7f4b"}
-OTHER_COLOURS = ("#7c3aed", "#be185d", "#0f766e", "#854d0e")
+COLOURS = {"mmse": "#2563a8", "bm25": "#b4540a", "hybrid": "#7c3aed", "popularity": "#6b7280", "oracle": "#1a7f4b"}
+OTHER_COLOURS = ("#0369a1", "#be185d", "#0f766e", "#854d0e")
 Point = tuple[float, float, float, float]
 """x, y, low, high"""
 

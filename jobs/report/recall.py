@@ -43,6 +43,31 @@ def recall_section(facts: Mapping[str, Any]) -> Recall:
     )
 
 
+@dataclass(frozen=True)
+class StrataTable:
+    """Ordered recall at K of groups of queries: a row per group with its queries, a cell (recall, low, high) per system."""
+
+    dimension: str
+    systems: tuple[str, ...]
+    rows: tuple[tuple[str, int, tuple[Mapping[str, float] | None, ...]], ...]
+
+
+def strata_tables(facts: Mapping[str, Any]) -> list[StrataTable]:
+    """The groups of the evaluation, dimension by dimension, exact search only."""
+    rows = [r for r in facts.get("strata", ()) if r["truth"] == "ordered" and r["search"] == "exact"]
+    tables = []
+    for dimension in dict.fromkeys(r.get("dimension", "traffic") for r in rows):
+        inside = [r for r in rows if r.get("dimension", "traffic") == dimension]
+        systems = tuple(dict.fromkeys(r["system"] for r in inside))
+        cells = {(r["stratum"], r["system"]): r for r in inside}
+        groups = dict.fromkeys((r["stratum"], r["queries"]) for r in inside)
+        tables.append(StrataTable(
+            dimension, systems,
+            tuple((name, queries, tuple(cells.get((name, system)) for system in systems)) for name, queries in groups),
+        ))
+    return tables
+
+
 def _tables(facts: Mapping[str, Any]) -> Iterator[RecallTable]:
     truths = [t for t in TRUTHS if any(row["truth"] == t for row in facts["table"])]
     for truth in truths:

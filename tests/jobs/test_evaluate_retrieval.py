@@ -213,7 +213,8 @@ def test_a_query_that_was_kept_out_of_training_is_unseen_often_as_it_was_asked(s
 
 
 def test_every_system_answers_the_same_queries(rows: list[Any]) -> None:
-    runs = {("mmse", "exact"), ("mmse", "ann"), ("bm25", "exact"), ("popularity", "exact"), ("oracle", "exact")}
+    runs = {("mmse", "exact"), ("mmse", "ann"), ("bm25", "exact"), ("popularity", "exact"), ("oracle", "exact"),
+            ("hybrid", "exact")}
     asked = {run: {(r.truth, r.metric, r.query_key) for r in rows if (r.system, r.search) == run} for run in runs}
     assert {(r.system, r.search) for r in rows} == runs
     assert len(set(map(frozenset, asked.values()))) == 1
@@ -249,7 +250,26 @@ def test_facts_say_what_the_figures_rest_on(facts: dict[str, Any]) -> None:
     assert facts["queries"] == {"ordered": 2, "clicked": 3, "judged": 3, "seen": 1}
     assert facts["days"] == {"train": ["2026-01-05", "2026-01-06"], "test": ["2026-01-08"]}
     assert facts["conversions"]["ordered"] == 3
-    assert facts["left_out"] == {}
+    assert facts["left_out"] == {"before": "no earlier day has a release"}
+
+
+def test_recall_is_told_apart_by_traffic_length_category_and_what_training_saw(facts: dict[str, Any]) -> None:
+    ours = {(r["dimension"], r["stratum"]): r["queries"] for r in facts["strata"]
+            if (r["system"], r["search"], r["truth"]) == ("mmse", "exact", "clicked")}
+    # "red lamp" is seen, "white mug" and "lamp" are not; o0 and o1 were clicked in training, o2, o3, o56, o58 were not.
+    assert ours["traffic", "seen"] == 1 and ours["traffic", "unseen"] == 2
+    assert ours["words", "1 word"] == 1 and ours["words", "2 words"] == 2
+    assert ours["query and item", "seen queries, seen items"] == 1
+    assert ours["query and item", "unseen queries, seen items"] == 1
+    assert ours["query and item", "unseen queries, unseen items"] == 1
+    assert sum(n for (dimension, _), n in ours.items() if dimension == "category") == 3
+
+
+def test_no_query_that_few_people_made_is_looked_at(spark: Any, shop: Config, facts: dict[str, Any]) -> None:
+    assert facts["look"] == []
+    told = shop.model_copy(update={"privacy": shop.privacy.model_copy(update={"k": 1})})
+    seen = evaluate(spark, told).outputs["evaluation", "2026-01-08"].facts["look"]
+    assert {one["query"] for one in seen} <= {"red lamp", "white mug", "lamp"}
 
 
 def test_intervals_enclose_every_mean_and_differences_are_those_of_the_table(facts: dict[str, Any]) -> None:
@@ -283,9 +303,9 @@ def test_what_cannot_take_part_is_left_out_with_a_word(
     bm25 = real_shop.evaluate.bm25.model_copy(update={"max_items": 59})
     small = real_shop.model_copy(update={"evaluate": real_shop.evaluate.model_copy(update={"bm25": bm25})})
     real = evaluate(spark, small).outputs["evaluation", "2026-01-08"].facts
-    assert list(real["left_out"]) == ["bm25", "oracle"]
+    assert list(real["left_out"]) == ["bm25", "before", "oracle"]
     assert (real["oracle"], real["k"], real["k_rule"]) == (None, 20, "the largest k: BM25 was left out")
-    rest = [row for row in facts["table"] if row["system"] not in real["left_out"]]
+    rest = [row for row in facts["table"] if row["system"] not in (*real["left_out"], "hybrid")]
     assert {row_key(r): r["recall"] for r in real["table"]} == {row_key(r): r["recall"] for r in rest}
     text = capsys.readouterr().out
     assert "oracle left out: truth_requests and truth_utility not published" in text

@@ -13,8 +13,6 @@ from jobs.evaluation.comparison import (
     measure_runs,
     paired_differences,
     recall_rows,
-    strata_table,
-    traffic_strata,
 )
 from mmse_model.metrics import Judgements, Recall
 
@@ -61,26 +59,7 @@ def test_k_is_the_smallest_at_which_bm25_is_neither_poor_nor_perfect() -> None:
     assert choose_k((10, 50), None) == (50, "the largest k: BM25 was left out")
 
 
-def test_strata_split_the_training_traffic_into_thirds() -> None:
-    # 100 + 2 x 50 + 100 x 1 requests: one head query, two of the torso, a tail of a hundred.
-    histogram = [(100, 1), (50, 2), (1, 100)]
-    assert traffic_strata(np.array([100, 0, 1, 50]), histogram) == ["head", "unseen", "tail", "torso"]
-    assert traffic_strata(np.array([7, 0]), [(7, 3)]) == ["head", "unseen"]
-    assert traffic_strata(np.array([0]), []) == ["unseen"]
-
-
-def test_a_query_of_the_tail_is_not_of_the_torso_where_the_head_takes_two_thirds() -> None:
-    assert traffic_strata(np.array([1]), [(100, 1), (1, 10)]) == ["tail"]
-
-
-def test_strata_rows_cover_the_queries_once_and_seen_ones_together(values: Values) -> None:
-    rows = strata_table(values, ["head", "tail", "unseen"], 2, 100, seed=1)
-    ours = {r["stratum"]: (r["queries"], r["recall"]) for r in rows if r["system"] == "mmse"}
-    assert ours == {"seen": (1, 1.0), "unseen": (1, 1.0), "head": (1, 1.0)}
-
-
 def test_a_truth_without_any_query_gives_empty_tables() -> None:
     empty = measure_runs("ordered", Judgements.of([], [], queries=3), [OURS, THEIRS], [Recall @ 2])
     assert mean_table(empty, 100, 1) == []
     assert paired_differences(empty, 2, 100, 1) == []
-    assert strata_table(empty, ["head"] * 3, 2, 100, 1) == []

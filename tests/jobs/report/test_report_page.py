@@ -68,6 +68,14 @@ EVALUATION = {
     "paired": [{"a": "mmse", "b": "bm25", "search": "exact", "truth": "ordered", "k": 100, "difference": 0.198,
                 "low": 0.15, "high": 0.24, "p": 0.001}],
     "left_out": {"oracle": "no truth"},
+    "strata": [
+        {"dimension": "words", "stratum": "1 word", "queries": 41, "system": "mmse", "search": "exact", "truth": "ordered",
+         "k": 100, "recall": 0.734, "low": 0.6, "high": 0.8},
+    ],
+    "look": [{
+        "query": "usb cable", "why": "loss", "relevant": 2, "missed": [[5, "missed one", "ordered"]],
+        "hits": {"bm25": [[3, "Cable <script>alert(1)</script>", "ordered"]], "mmse": []},
+    }],
 }
 
 
@@ -92,6 +100,14 @@ def publish_all(config: Config) -> None:
     publish(config, "evaluation", facts=EVALUATION)
     publish(config, "index", facts={"codec": "sq8", "lists": 256, "vectors": 19_000},
             metrics={"vectors": 19_000})
+
+
+def test_queries_side_by_side_mark_what_was_ordered_and_escape_titles(config: Config) -> None:
+    publish_all(config)
+    shown = page(config)
+    assert "loss usb cable 2 relevant bm25 Cable <script>alert(1)</script> mmse Nothing." in shown.text
+    assert "In no first 10: missed one" in shown.text
+    assert "words group queries mmse 1 word 41 0.734 0.600–0.800" in shown.text
 
 
 def test_a_date_without_anything_says_so_in_every_part(config: Config) -> None:
