@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.machine import Jvm, machine
 from benchmarks.raw_log import write_raw
 from benchmarks.shop_log import DAYS, LAST, ShopLog
-from benchmarks.warehouse import SMALL_TASKS
+from benchmarks.warehouse import MEASURABLE
 from jobs.ingest.privacy import ensure_user_key
 from jobs.ingest_logs import JOB
 from jobs.runtime.config import Config
@@ -33,7 +33,7 @@ def config_for_raw(folder: Path, memory: str, partitions: int) -> Config:
     """Defaults but for the paths, the key, the size of the session, and that all days are ingested at once."""
     return Config.model_validate({
         "paths": {name: str(folder / name) for name in ("raw", "warehouse", "reports")},
-        "spark": {"driver_memory": memory, "shuffle_partitions": partitions, "conf": SMALL_TASKS},
+        "spark": {"driver_memory": memory, "shuffle_partitions": partitions, "conf": MEASURABLE},
         "ingest": {"user_key_file": str(ensure_user_key(folder / "key")), "catch_up_days": DAYS - 1},
     })
 

@@ -28,7 +28,7 @@ from benchmarks.shop_log import ShopLog
 from benchmarks.warehouse import config_for, files_of, label_all, linked, publish_log
 from jobs.runtime.session import start_session
 
-MOST_REPEATS = 2
+MOST_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.labels", description="Cost of label_impressions.")
     parser.add_argument("--events", type=int, default=10_000_000, help="events of the largest size")
     parser.add_argument("--sizes", type=int, default=4, help="how many sizes, each half of the next")
-    parser.add_argument("--repeats", type=int, default=1, help="of the largest size; smaller ones are repeated twice")
+    parser.add_argument("--repeats", type=int, default=1, help="of the largest size; smaller ones: up to three")
     parser.add_argument("--skewed", action="store_true", help="the largest size once more, skewed")
     parser.add_argument("--memory", default="3g", help="heap of the JVM")
     parser.add_argument("--partitions", type=int, default=16, help="spark.sql.shuffle.partitions")

@@ -42,6 +42,18 @@ class Jvm:
         """The same with the Python workers that it started, those included that have ended."""
         return sum(sum(_ticks(pid)) for pid in tree(self.pid)) / os.sysconf("SC_CLK_TCK")
 
+    def worker_peak_mib(self) -> float:
+        """The most memory that any Python worker which is still there ever had resident (VmHWM); 0 without one."""
+        return max((_peak_or_nothing(pid) for pid in tree(self.pid)[1:]), default=0.0)
+
+
+def _peak_or_nothing(pid: int) -> float:
+    """VmHWM in MiB; nothing once the process is gone."""
+    try:
+        return status_mib(pid, "VmHWM")
+    except OSError:
+        return 0.0
+
 
 def _ticks(pid: int) -> tuple[int, ...]:
     """Processor time of a process in ticks: user, system, and both of the children it waited for; nothing once it is gone."""
