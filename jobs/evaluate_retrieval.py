@@ -12,6 +12,8 @@ queries with a relevant item are judged, chosen by hash. All systems answer the 
 * popularity: most ordered before the validation days, whatever the query;
 * oracle: the simulator's hidden order probability of the intents behind the query; a real shop has none.
 
+Where judgments are published the first five also answer the judged queries, for nDCG and recall by human grades.
+
 What a system may know ends where training ends: popularity and the strata count nothing of the validation days.
 """
 
@@ -38,6 +40,7 @@ from jobs.evaluation.comparison import (
     recall_rows,
 )
 from jobs.evaluation.exact import agreement
+from jobs.evaluation.graded import Graded, graded_facts, graded_values, read_grades
 from jobs.evaluation.hybrid import hybrid_run
 from jobs.evaluation.parts import open_retriever
 from jobs.evaluation.printed import printed
@@ -49,10 +52,13 @@ from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log, say
 from jobs.runtime.main import main
 from jobs.tuples.held_out import intents_of, with_held_out
-from mmse_model.metrics import Recall
+from mmse_model.metrics import Recall, coverage
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
+
+    from mmse_model.retriever import Retriever
 
 
 @dataclass(frozen=True)
@@ -74,31 +80,60 @@ def run(context: JobContext) -> None:
     """Gathers questions, lets every system answer them, publishes the figures."""
     retriever = open_retriever(context)
     evidence = gather_evidence(context)
-    settings, seed = context.config.evaluate, context.config.seed
-    chosen = relevance.sample_queries(evidence.truth, seed, settings.max_queries)
+    settings = context.config.evaluate
+    chosen = relevance.sample_queries(evidence.truth, context.config.seed, settings.max_queries)
     texts = [row.query_norm for row in chosen.collect()]
     if not texts and not context.allow_empty:
         days = ", ".join(evidence.days.test)
         raise Blocked(f"impressions of {days}: no query led to a click or an order of an item that has a vector")
     if not texts:
         return
-    queries = number_queries(context, texts)
+    graded, queries = read_grades(context, evidence.candidates), number_queries(context, texts)
     questions = ask(context, evidence, queries, texts)
     left_out: systems.LeftOut = {}
+    answers = answer(context, evidence, retriever, texts + graded.texts, left_out)
+    runs = [
+        *(run.part(0, len(texts)) for run in answers),
+        *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
+        *systems.oracle_run(context, evidence.requests, evidence.candidates, queries, len(texts), left_out),
+    ]
+    values = [measure_runs(truth, questions.judgements[truth], runs, published_measures(settings.ks)) for truth in TRUTHS]
+    facts = {**figures(context, values), **circumstances(evidence, questions, runs), "left_out": left_out}
+    k, catalogue = facts["k"], facts["catalogue"]
+    facts["coverage"] = [
+        {"system": r.system, "search": r.search, "k": k, "share": coverage(r.ranked[:, :k], catalogue)} for r in runs
+    ]
+    facts["strata"] = strata(context, evidence, questions, runs, values, k)
+    facts["look"] = look_at(context, queries, questions, runs, values[TRUTHS.index("ordered")], k)
+    rows = [value_rows(values, texts, questions.frequency > 0)]
+    if graded.texts:
+        judged = [run.part(len(texts), len(texts) + len(graded.texts)) for run in answers]
+        more, facts["graded"] = by_grades(context, evidence, graded, judged, k)
+        rows.append(more)
+    publish(context, pa.concat_tables(rows), facts)
+
+
+def answer(
+    context: JobContext, evidence: Evidence, retriever: Retriever, texts: list[str], left_out: systems.LeftOut
+) -> list[Run]:
+    """The systems that can answer any query: ours, BM25, both fused, and the release before."""
     runs = [
         *systems.mmse_runs(context, retriever, texts),
         *systems.bm25_run(context, evidence.candidates, texts, left_out),
         *before_run(context, texts, left_out),
-        *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
-        *systems.oracle_run(context, evidence.requests, evidence.candidates, queries, len(texts), left_out),
     ]
-    runs += hybrid_run(runs, settings.fusion_constant)
-    measures = published_measures(settings.ks)
-    values = [measure_runs(truth, questions.judgements[truth], runs, measures) for truth in TRUTHS]
-    facts = {**figures(context, values), **circumstances(evidence, questions, runs)}
-    facts["strata"] = strata(context, evidence, questions, runs, values, facts["k"])
-    facts["look"] = look_at(context, queries, questions, runs, values[TRUTHS.index("ordered")], facts["k"])
-    publish(context, values, questions, {**facts, "left_out": left_out})
+    return runs + hybrid_run(runs, context.config.evaluate.fusion_constant)
+
+
+def by_grades(
+    context: JobContext, evidence: Evidence, graded: Graded, runs: list[Run], k: int
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Rows and facts of what people's grades say of the answers to the judged queries."""
+    settings = context.config.evaluate
+    values = graded_values(graded, runs, settings.ks, settings.relevant_grade)
+    seen = frequencies(evidence, number_queries(context, graded.texts)) > 0
+    facts = graded_facts(graded, values, settings.relevant_grade, k, settings.bootstrap, context.config.seed)
+    return value_rows(values, graded.texts, seen), facts
 
 
 def gather_evidence(context: JobContext) -> Evidence:
@@ -133,15 +168,23 @@ def number_queries(context: JobContext, texts: list[str]) -> DataFrame:
     return context.spark.createDataFrame(pa.table({"query": numbers, "query_norm": texts}))
 
 
+def frequencies(evidence: Evidence, queries: DataFrame) -> NDArray[np.int64]:
+    """(Q,) training requests of each numbered query."""
+    known = evidence.past.join(F.broadcast(queries), "query_norm").select("query", "requests").toArrow()
+    requests = np.zeros(queries.count(), np.int64)
+    requests[known["query"].to_numpy()] = known["requests"].to_numpy()
+    return requests
+
+
 def ask(context: JobContext, evidence: Evidence, queries: DataFrame, texts: list[str]) -> Questions:
     """The chosen queries with what is relevant to them and how often training saw them."""
     relevant = relevance.relevant_items(
         evidence.truth, queries, context.config.seed, context.config.evaluate.max_relevant
     ).localCheckpoint()
-    frequency = evidence.past.join(F.broadcast(queries), "query_norm").select("query", "requests")
     shown = context.read_days("impressions", evidence.days.train)
     trained = relevance.trained_items(shown, relevant, evidence.candidates, evidence.days.cut)
-    return collect_questions(texts, relevant, frequency, relevance.main_categories(relevant, context.read("items")), trained)
+    categories = relevance.main_categories(relevant, context.read("items"))
+    return collect_questions(texts, relevant, frequencies(evidence, queries), categories, trained)
 
 
 def strata(
@@ -211,9 +254,9 @@ def circumstances(evidence: Evidence, questions: Questions, runs: list[Run]) -> 
     }
 
 
-def publish(context: JobContext, values: list[Values], questions: Questions, facts: dict[str, Any]) -> None:
+def publish(context: JobContext, rows: pa.Table, facts: dict[str, Any]) -> None:
     """Rows, facts, and the figures a person reads first."""
-    context.write("evaluation", context.spark.createDataFrame(value_rows(values, questions)), facts=facts)
+    context.write("evaluation", context.spark.createDataFrame(rows), facts=facts)
     for line in printed(facts):
         say(line)
     for row in facts["paired"]:
@@ -223,7 +266,8 @@ def publish(context: JobContext, values: list[Values], questions: Questions, fac
 
 JOB = Job(
     "evaluate_retrieval",
-    reads=("requests", "impressions", "items", "model", "embeddings", "index", "release", "truth_requests", "truth_utility"),
+    reads=("requests", "impressions", "items", "model", "embeddings", "index", "release", "judgments", "truth_requests",
+           "truth_utility"),
     writes=("evaluation",),
     run=run,
     doc="Recall on the test days: the model with exact and ANN search, BM25, both fused, popularity and an oracle.",

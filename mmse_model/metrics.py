@@ -162,6 +162,12 @@ nDCG = Measure("ndcg", "DCG / ideal DCG, gain = grade, discount = 1 / log2(rank 
 MEASURES = {m.name: m for m in (Recall, RR, AP, nDCG)}
 
 
+def coverage(ranked: ArrayLike, catalogue: int) -> float:
+    """Share of a catalogue of so many items that stands anywhere in rankings (Q, K): of all queries together, not of each."""
+    ids = np.unique(np.asarray(ranked, np.int64))
+    return float((ids != NO_ITEM).sum() / max(catalogue, 1))
+
+
 def parse_measure(text: str) -> Measure:
     """`recall@100` -> Recall @ 100. Raises ValueError that names the measures there are."""
     name, at, cutoff = text.partition("@")

@@ -8,7 +8,7 @@ EVALUATION = Dataset(
     columns=(
         Column("system", "string", False, "mmse, bm25, hybrid, before (the earlier release), popularity, oracle"),
         Column("search", "string", False, "exact or ann"),
-        Column("truth", "string", False, "ordered or clicked"),
+        Column("truth", "string", False, "ordered, clicked, or graded by people"),
         Column("metric", "string", False, "a measure of mmse_model.metrics, such as recall@100"),
         Column("query_key", "string", False, "SHA-256 of query_norm: no text in what people read"),
         Column("value", "double", False),

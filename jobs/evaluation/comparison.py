@@ -31,6 +31,10 @@ class Run:
         """What tells runs apart."""
         return self.system, self.search
 
+    def part(self, first: int, end: int) -> Run:
+        """The answers to some of the queries."""
+        return Run(self.system, self.search, self.ranked[first:end])
+
 
 @dataclass(frozen=True)
 class Values:
@@ -110,16 +114,20 @@ def recall_rows(table: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def paired_differences(values: Values, k: int, resamples: int, seed: int) -> list[dict[str, Any]]:
-    """mmse (exact) against every other run at K, query by query: difference, interval, p of the randomisation test."""
-    measure, rows = str(Recall @ k), []
+    """mmse (exact) against every other run, by recall at K."""
+    return [{**row, "k": k} for row in measure_differences(values, str(Recall @ k), resamples, seed)]
+
+
+def measure_differences(values: Values, measure: str, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """mmse (exact) against every other run, query by query: difference, interval, p of the randomisation test."""
     if not len(values.queries):
         return []
-    ours = values.of("mmse", "exact", measure)
+    ours, rows = values.of("mmse", "exact", measure), []
     for system, search in values.runs:
         if (system, search) != ("mmse", "exact"):
             theirs = values.of(system, search, measure)
             rows.append({
-                "a": "mmse", "b": system, "search": search, "truth": values.truth, "k": k,
+                "a": "mmse", "b": system, "search": search, "truth": values.truth, "metric": measure,
                 **_figures("difference", paired_interval(ours, theirs, resamples, seed)),
                 "p": randomisation_test(ours, theirs, resamples, seed),
             })

@@ -27,9 +27,23 @@ def printed(facts: Mapping[str, Any]) -> Iterator[str]:
             f"[{row['low']:+.3f}, {row['high']:+.3f}], p = {row['p']:.4f}"
         )
     yield from _strata(facts)
+    cells = (f"{r['system']} ({r['search']}) {r['share']:.3f}" for r in facts.get("coverage", ()))
+    yield f"  share of the catalogue in the first {facts['k']} of any query: " + ", ".join(cells)
+    yield from _graded(facts.get("graded"))
     yield "  ANN beside exact: " + ", ".join(f"{r['recall']:.4f} of the top {r['k']}" for r in facts["ann_agreement"])
     for left_out, why in facts["left_out"].items():
         yield f"  {left_out} left out: {why}"
+
+
+def _graded(facts: Mapping[str, Any] | None) -> Iterator[str]:
+    if not facts:
+        return
+    counts = f"{facts['queries']:,} judged queries, {facts['recall_queries']:,} with a grade of {facts['grade']:g} or more"
+    yield f"  human grades of {facts['day']}: {counts}"
+    for system, search in dict.fromkeys((r["system"], r["search"]) for r in facts["table"]):
+        cells = [f"{r['metric']} {r['mean']:.3f} [{r['low']:.2f}, {r['high']:.2f}]" for r in facts["table"]
+                 if (r["system"], r["search"]) == (system, search)]
+        yield f"  graded   {system:<11} {search:<6} " + "  ".join(cells)
 
 
 def _strata(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -35,29 +35,21 @@ class Questions:
     categories: list[str | None]
     item_seen: NDArray[np.int64]
 
-    @property
-    def keys(self) -> list[str]:
-        """(Q,) SHA-256 of each text, hex: what is published in its place."""
-        return [hashlib.sha256(text.encode()).hexdigest() for text in self.texts]
 
 
 def collect_questions(
-    texts: Sequence[str], relevant: DataFrame, frequency: DataFrame, categories: DataFrame, trained: DataFrame
+    texts: Sequence[str], relevant: DataFrame, frequency: NDArray[np.int64], categories: DataFrame, trained: DataFrame
 ) -> Questions:
-    """Brings to the driver what belongs to `texts`: (query, dense_id, ordered, clicked), (query, requests),
-    (query, category) and (dense_id)."""
+    """Brings to the driver what belongs to `texts`: (query, dense_id, ordered, clicked), (query, category) and (dense_id)."""
     pairs = relevant.toArrow()
     query, item = pairs["query"].to_numpy(), pairs["dense_id"].to_numpy()
     judgements = {}
     for truth in TRUTHS:
         holds = pairs[truth].to_numpy().astype(bool)
         judgements[truth] = Judgements.of(query[holds], item[holds], queries=len(texts))
-    known = frequency.toArrow()
-    requests = np.zeros(len(texts), np.int64)
-    requests[known["query"].to_numpy()] = known["requests"].to_numpy()
     by_query = {row["query"]: row["category"] for row in categories.toArrow().to_pylist()}
     return Questions(
-        list(texts), requests, judgements, [by_query.get(n) for n in range(len(texts))],
+        list(texts), frequency, judgements, [by_query.get(n) for n in range(len(texts))],
         np.sort(trained.toArrow()["dense_id"].to_numpy()),
     )
 
@@ -70,9 +62,12 @@ def placed(found: DataFrame, queries: int, depth: int) -> NDArray[np.int64]:
     return ranked
 
 
-def value_rows(values: Sequence[Values], questions: Questions) -> pa.Table:
-    """The rows of dataset `evaluation`: one for each run, truth, measure and query."""
-    keys, seen = np.array(questions.keys), questions.frequency > 0
+def value_rows(values: Sequence[Values], texts: Sequence[str], seen: NDArray[np.bool_]) -> pa.Table:
+    """The rows of dataset `evaluation`: one for each run, truth, measure and query.
+
+    `texts` (Q,) and `seen` (Q,) are those of all queries; the SHA-256 of a text is published in its place.
+    """
+    keys = np.array([hashlib.sha256(text.encode()).hexdigest() for text in texts])
     tables = []
     for v in values:
         runs, measures, queries = v.values.shape

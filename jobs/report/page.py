@@ -78,6 +78,7 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
     return {
         "split": None if tuples is None else split_section(tuples),
         "recall": None if evaluation is None else recall_section(evaluation.facts),
+        "graded": None if evaluation is None else evaluation.facts.get("graded"),
         "look": None if evaluation is None else evaluation.facts.get("look"),
         "strata": None if evaluation is None else strata_tables(evaluation.facts),
         "index": None if index is None else index_figures(index),

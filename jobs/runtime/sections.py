@@ -213,6 +213,7 @@ class EvaluateSettings(Settings):
     block_items: int = Field(65_536, ge=1, description="item vectors in memory at a time")
     bootstrap: int = Field(1_000, ge=100, description="resamples of the queries")
     bm25: LexicalSettings = LexicalSettings()
+    relevant_grade: float = Field(2, gt=0, description="of dataset judgments: recall counts items with that grade or more")
     look: int = Field(10, ge=0, le=100, description="wins, losses and worst queries, each so many, side by side in the report")
     fusion_constant: float = Field(60, ge=0, description="of reciprocal-rank fusion: the higher, the less a first place counts")
 

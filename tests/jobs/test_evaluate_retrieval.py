@@ -22,7 +22,7 @@ from mmse_model.config import GrainsSettings, ModelSettings
 from mmse_model.encoder import save_model
 from mmse_model.grains import Grains
 from mmse_model.towers import TwoTower
-from schemas import DATASETS, IMPRESSIONS, ITEMS, REQUESTS, TRUTH_REQUESTS, TRUTH_UTILITY
+from schemas import DATASETS, IMPRESSIONS, ITEMS, JUDGMENTS, REQUESTS, TRUTH_REQUESTS, TRUTH_UTILITY
 from tests.jobs.published import DAY, config_in, publish
 
 SECTIONS = {
@@ -263,6 +263,25 @@ def test_recall_is_told_apart_by_traffic_length_category_and_what_training_saw(f
     assert ours["query and item", "unseen queries, seen items"] == 1
     assert ours["query and item", "unseen queries, unseen items"] == 1
     assert sum(n for (dimension, _), n in ours.items() if dimension == "category") == 3
+
+
+def test_human_grades_are_a_truth_of_their_own(spark: Any, shop: Config, tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert "graded" not in facts
+    config = copy_of(shop, tmp_path)
+    # "green cable" was never searched for; o30..o34 are green lamps, o35..o39 green cables. o99 is not in the catalogue.
+    grades = [("green cable", "o35", 3.0), ("green cable", "o36", 2.0), ("green cable", "o30", 1.0), ("green cable", "o99", 3.0),
+              ("red lamp", "o0", 1.0), ("nothing", "o1", 0.0)]
+    rows = [fill(JUDGMENTS, query_text=q, query_norm=q, object_id=o, grade=g, locale="") for q, o, g in grades]
+    publish_rows(spark, config, {("judgments", "2026-01-07"): rows})
+    written = evaluate(spark, config).outputs["evaluation", "2026-01-08"]
+    graded = written.facts["graded"]
+    assert (graded["day"], graded["queries"], graded["recall_queries"]) == ("2026-01-07", 2, 1)
+    found = {(r["system"], r["search"], r["metric"]): r["mean"] for r in graded["table"]}
+    assert found["mmse", "exact", "recall@20"] == found["bm25", "exact", "recall@5"] == 1
+    assert 0 < found["mmse", "exact", "ndcg@10"] <= 1
+    assert "human grades of 2026-01-07: 2 judged queries, 1 with a grade of 2 or more" in "\n".join(printed(written.facts))
+    # the log's own figures are as without judgments
+    assert written.facts["table"] == facts["table"]
 
 
 def test_no_query_that_few_people_made_is_looked_at(spark: Any, shop: Config, facts: dict[str, Any]) -> None:

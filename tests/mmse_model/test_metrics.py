@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import Qrel, ScoredDoc
 
-from mmse_model.metrics import AP, MEASURES, NO_ITEM, RR, Judgements, Recall, nDCG, parse_measure, rank
+from mmse_model.metrics import AP, MEASURES, NO_ITEM, RR, Judgements, Recall, coverage, nDCG, parse_measure, rank
 
 # Query 0 wants items 7 and 9, query 1 wants item 7.
 TRUTH = Judgements.of([1, 0, 0], [7, 9, 7], queries=2)
@@ -108,3 +108,8 @@ def test_values_per_query_equal_those_of_ir_measures_whatever_the_ties(
     for name, measure in IR_MEASURES.items():
         ours = parse_measure(name).per_query(ranked, truth)
         assert ours == pytest.approx([theirs[f"q{q}", measure] for q in range(queries)], abs=1e-9), name
+
+
+def test_coverage_counts_every_item_once_and_no_empty_place() -> None:
+    assert coverage([[1, 2], [2, -1]], 8) == 0.25
+    assert coverage([[-1]], 8) == 0.0
