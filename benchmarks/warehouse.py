@@ -22,13 +22,8 @@ BOUNDS = {"attributions.unattributed_share.warning": {}}
 
 
 STREAM_ENTRIES = 100_000
-MEASURABLE = {
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m",
-    "spark.sql.codegen.cache.maxEntries": "2000",
-}
-"""So that a line through the sizes is one. Both cores have work at every size: by Spark's 64 MiB the smaller ones would run on
-one. And the code that Spark generates stays compiled from run to run: of the 100 classes that it keeps by default nothing is left
-when a job is run again, and what a small log costs is then mostly the JVM's compiler."""
+MEASURABLE = {"spark.sql.adaptive.advisoryPartitionSizeInBytes": "16m"}
+"""Both cores have work at every size: by Spark's 64 MiB the smaller ones would run on one."""
 
 
 def config_for(folder: Path, memory: str, partitions: int) -> Config:

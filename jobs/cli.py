@@ -4,6 +4,7 @@
     mmse run --config conf/demo.yaml --date 2026-01-08 --from build_tuples
     mmse search "usb c charger" -k 10
     mmse experiment --a 2026-01-07 --b 2026-01-08
+    mmse ablate --config conf/ablation.yaml --date 2026-01-08
     mmse status
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import search_command
+from jobs.ablation import arguments as ablation
 from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
@@ -56,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_search(commands)
     _add_experiment(commands)
+    _add_ablate(commands)
     for name, action, text in (
         ("status", status, "what is published, when, by which run"),
         ("gc", collect, "remove what no kept entry of the snapshot log names, and what is past its retention"),
@@ -113,6 +116,15 @@ def _add_experiment(commands: argparse._SubParsersAction) -> None:
     _add_config(command)
     add_arguments(command)
     command.set_defaults(action=experiment)
+
+
+def _add_ablate(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "ablate", help=ablation.DESCRIPTION, description=ablation.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"{ablation.EXAMPLES}\n\n{EPILOG}",
+    )
+    ablation.add_arguments(command)
+    command.set_defaults(action=ablate)
 
 
 def _add_forget(commands: argparse._SubParsersAction) -> None:
@@ -183,6 +195,13 @@ def experiment(arguments: argparse.Namespace) -> int:
     from jobs.experiment.command import experiment as compare
 
     return compare(_config(arguments), arguments)
+
+
+def ablate(arguments: argparse.Namespace) -> int:
+    """`mmse ablate`: arms of an ablation, trained and compared; nothing is published."""
+    from jobs.ablation.command import ablate as compare
+
+    return compare(arguments)
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -14,11 +14,13 @@ queries with a relevant item are judged, chosen by hash. All systems answer the 
 
 Where judgments are published the first five also answer the judged queries, for nDCG and recall by human grades.
 
-What a system may know ends where training ends: popularity and the strata count nothing of the validation days.
+What a system may know ends where training ends: popularity and the strata count nothing of the validation days. Those choose
+what BM25 counts in the hybrid.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,12 +43,13 @@ from jobs.evaluation.comparison import (
 )
 from jobs.evaluation.exact import agreement
 from jobs.evaluation.graded import Graded, graded_facts, graded_values, read_grades
-from jobs.evaluation.hybrid import hybrid_run
+from jobs.evaluation.hybrid import Weight, choose_weight, hybrid_run
 from jobs.evaluation.parts import open_retriever
 from jobs.evaluation.printed import printed
-from jobs.evaluation.questions import TRUTHS, Questions, collect_questions, value_rows
+from jobs.evaluation.questions import TRUTHS, Questions, collect_questions, number_queries, value_rows
 from jobs.evaluation.relevance import Days
 from jobs.evaluation.strata import category_masks, item_strata, length_masks, strata_table, traffic_masks, traffic_strata
+from jobs.evaluation.tuning import Tuning, read_tuning
 from jobs.runtime.errors import Blocked
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log, say
@@ -79,7 +82,7 @@ class Evidence:
 def run(context: JobContext) -> None:
     """Gathers questions, lets every system answer them, publishes the figures."""
     retriever = open_retriever(context)
-    evidence = gather_evidence(context)
+    evidence = gather_evidence(context, context.read("embeddings").select("dense_id", "object_id"))
     settings = context.config.evaluate
     chosen = relevance.sample_queries(evidence.truth, context.config.seed, settings.max_queries)
     texts = [row.query_norm for row in chosen.collect()]
@@ -88,10 +91,11 @@ def run(context: JobContext) -> None:
         raise Blocked(f"impressions of {days}: no query led to a click or an order of an item that has a vector")
     if not texts:
         return
-    graded, queries = read_grades(context, evidence.candidates), number_queries(context, texts)
+    graded, tuning = read_grades(context, evidence.candidates), read_tuning(context, evidence.days, evidence.candidates)
+    queries = number_queries(context.spark, texts)
     questions = ask(context, evidence, queries, texts)
     left_out: systems.LeftOut = {}
-    answers = answer(context, evidence, retriever, texts + graded.texts, left_out)
+    answers, weight = answer(context, evidence, retriever, texts + graded.texts, tuning, left_out)
     runs = [
         *(run.part(0, len(texts)) for run in answers),
         *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
@@ -103,8 +107,9 @@ def run(context: JobContext) -> None:
     facts["coverage"] = [
         {"system": r.system, "search": r.search, "k": k, "share": coverage(r.ranked[:, :k], catalogue)} for r in runs
     ]
+    facts["hybrid"] = dataclasses.asdict(weight)
     facts["strata"] = strata(context, evidence, questions, runs, values, k)
-    facts["look"] = look_at(context, queries, questions, runs, values[TRUTHS.index("ordered")], k)
+    facts["look"] = look.at_questions(context, queries, questions, runs, values[TRUTHS.index("ordered")], k)
     rows = [value_rows(values, texts, questions.frequency > 0)]
     if graded.texts:
         judged = [run.part(len(texts), len(texts) + len(graded.texts)) for run in answers]
@@ -114,15 +119,21 @@ def run(context: JobContext) -> None:
 
 
 def answer(
-    context: JobContext, evidence: Evidence, retriever: Retriever, texts: list[str], left_out: systems.LeftOut
-) -> list[Run]:
-    """The systems that can answer any query: ours, BM25, both fused, and the release before."""
+    context: JobContext, evidence: Evidence, retriever: Retriever, texts: list[str], tuning: Tuning, left_out: systems.LeftOut
+) -> tuple[list[Run], Weight]:
+    """The systems that can answer any query: ours, BM25, the release before, and the first two fused at a chosen weight."""
+    settings, asked = context.config.evaluate, texts + tuning.texts
     runs = [
-        *systems.mmse_runs(context, retriever, texts),
-        *systems.bm25_run(context, evidence.candidates, texts, left_out),
-        *before_run(context, texts, left_out),
+        *systems.mmse_runs(context, retriever, asked),
+        *systems.bm25_run(context, evidence.candidates, asked, left_out),
+        *before_run(context, asked, left_out),
     ]
-    return runs + hybrid_run(runs, context.config.evaluate.fusion_constant)
+    tuned = [run.part(len(texts), len(asked)) for run in runs]
+    weight = Weight(settings.lexical_weight) if settings.lexical_weight is not None else choose_weight(
+        tuned, tuning.judgements, settings.ks, settings.fusion_constant
+    )
+    answers = [run.part(0, len(texts)) for run in runs]
+    return answers + hybrid_run(answers, settings.fusion_constant, weight.value), weight
 
 
 def by_grades(
@@ -131,13 +142,17 @@ def by_grades(
     """Rows and facts of what people's grades say of the answers to the judged queries."""
     settings = context.config.evaluate
     values = graded_values(graded, runs, settings.ks, settings.relevant_grade)
-    seen = frequencies(evidence, number_queries(context, graded.texts)) > 0
+    seen = frequencies(evidence, number_queries(context.spark, graded.texts)) > 0
     facts = graded_facts(graded, values, settings.relevant_grade, k, settings.bootstrap, context.config.seed)
+    facts["look"] = look.at_judgements(context, graded, runs, values[0])
     return value_rows(values, graded.texts, seen), facts
 
 
-def gather_evidence(context: JobContext) -> Evidence:
-    """Reads the test days, which must be published, and as many of the training days as are."""
+def gather_evidence(context: JobContext, candidates: DataFrame) -> Evidence:
+    """Reads the test days, which must be published, and as many of the training days as are.
+
+    `candidates` (dense_id, object_id) are the items that can be retrieved.
+    """
     config = context.config
     days = Days.ending(
         context.date, config.train.window_days, config.tuples.validation_days, config.tuples.test_days
@@ -145,7 +160,6 @@ def gather_evidence(context: JobContext) -> Evidence:
     for day in days.test:
         context.manifest("requests", day)
         context.manifest("impressions", day)
-    candidates = context.read("embeddings").select("dense_id", "object_id")
     requests = context.read_days("requests", days.test)
     truth = relevance.conversions(requests, context.read_days("impressions", days.test), candidates)
     past = relevance.query_frequency(context.read_days("requests", days.train), days.cut)
@@ -160,12 +174,6 @@ def without_held_out(context: JobContext, past: DataFrame) -> DataFrame:
     asked = context.read_days("requests", context.days_back(context.config.train.window_days))
     marked = with_held_out(asked.select("query_id", "query_norm"), settings.held_out_share, seed, intents_of(context))
     return past.join(marked.where("held_out").select("query_norm"), "query_norm", "left_anti")
-
-
-def number_queries(context: JobContext, texts: list[str]) -> DataFrame:
-    """The chosen queries as a frame (query, query_norm); query is the position in `texts`."""
-    numbers = pa.array(range(len(texts)), pa.int64())
-    return context.spark.createDataFrame(pa.table({"query": numbers, "query_norm": texts}))
 
 
 def frequencies(evidence: Evidence, queries: DataFrame) -> NDArray[np.int64]:
@@ -207,21 +215,6 @@ def strata(
         for row in item_strata(truth, judgements, runs, seen, questions.item_seen, k, resamples, seed)
     ]
     return by_query + by_item
-
-
-def look_at(
-    context: JobContext, queries: DataFrame, questions: Questions, runs: list[Run], ordered: Values, k: int
-) -> list[dict[str, Any]]:
-    """Wins, losses and worst queries with the hits of each system, as far as enough people have searched for them."""
-    config = context.config
-    if not config.evaluate.look:
-        return []
-    asked = context.read_days("requests", context.days_back(config.train.window_days))
-    readable = look.readable(asked, queries, config.privacy.k)
-    shown = np.array([text in readable for text in questions.texts])
-    chosen = look.choose(ordered, k, shown, config.evaluate.look)
-    titles = look.titles_of(context.read("items"), look.ids_shown(chosen, questions, runs))
-    return list(look.side_by_side(chosen, questions, runs, titles))
 
 
 def figures(context: JobContext, values: list[Values]) -> dict[str, Any]:

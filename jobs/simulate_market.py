@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyspark.sql import functions as F
 
-from jobs.market import behaviour, catalogue, documents, faults, intents, ranker, utility
+from jobs.market import behaviour, catalogue, documents, faults, intents, ranker, real, utility
 from jobs.market.bots import visits_of_bots
 from jobs.market.delivery import Scratch, publish_days
 from jobs.market.documents import object_id
@@ -29,7 +29,7 @@ from jobs.runtime.main import main
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from jobs.market.config import MarketSettings
 
@@ -60,21 +60,39 @@ def supply(
     context: JobContext, scratch: Scratch, settings: MarketSettings, draws: Draws, timeline: Timeline
 ) -> tuple[DataFrame, DataFrame]:
     """The catalogue, and what the shop can offer to each intent; publishes how much each item suits."""
-    nouns = scratch.keep("nouns", catalogue.nouns(context.spark, settings, draws))
-    items, wants = side_by_side(
-        lambda: scratch.keep("items", catalogue.items(nouns, settings, draws, timeline)),
-        lambda: scratch.keep("intents", intents.intents(nouns, settings, draws)),
-    )
+    stock = real_stock if settings.catalogue else invented_stock
+    items, wants, said = stock(context.spark, scratch, settings, draws, timeline)
     pairs, texts = side_by_side(
         lambda: scratch.keep("utility", utility.utility(wants, items, settings, draws)),
-        lambda: scratch.keep("texts", intents.texts(wants, nouns, settings, draws)),
+        lambda: scratch.keep("texts", said),
     )
-    known = texts.join(wants.select("intent_id", "wish_brand"), "intent_id")
+    known = texts.join(wants.select("intent_id", "wish_brand", "wish_brand_name"), "intent_id")
     offers, _ = side_by_side(
         lambda: scratch.keep("offers", utility.pools(pairs, settings.ranker).join(known, "intent_id")),
         lambda: context.write("truth_utility", truth_utility(pairs)),
     )
     return items, offers
+
+
+def invented_stock(
+    spark: SparkSession, scratch: Scratch, settings: MarketSettings, draws: Draws, timeline: Timeline
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Items, intents, and the texts that say them, all invented."""
+    nouns = scratch.keep("nouns", catalogue.nouns(spark, settings, draws))
+    items, wants = side_by_side(
+        lambda: scratch.keep("items", catalogue.items(nouns, settings, draws, timeline)),
+        lambda: scratch.keep("intents", intents.intents(nouns, settings, draws)),
+    )
+    return items, wants, intents.texts(wants, nouns, settings, draws)
+
+
+def real_stock(
+    spark: SparkSession, scratch: Scratch, settings: MarketSettings, draws: Draws, timeline: Timeline
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """The items of `market.catalogue`, intents that they suggest, and the texts that say them."""
+    items = scratch.keep("items", real.items(spark, settings, draws, timeline, scratch))
+    wants = scratch.keep("intents", real.intents(items, settings, draws))
+    return items, wants, real.texts(wants, settings, draws)
 
 
 def everybody(context: JobContext, settings: MarketSettings, draws: Draws, timeline: Timeline) -> DataFrame:

@@ -80,7 +80,12 @@ class StageSettings(Settings):
 class ObjectiveSettings(Settings):
     """The two losses and the title pairs: L = L_retrieval + rank_weight L_rank + title_weight L_title."""
 
-    temperature: float = Field(0.06, gt=0)
+    retrieval: Literal["softmax", "hinge", "three_part"] = Field(
+        "softmax", description="global comparison; hinge (DPSR) and three_part (Amazon) are baselines"
+    )
+    temperature: float = Field(0.06, gt=0, description="of softmax and title pairs")
+    hinge_margin: float = Field(0.1, ge=0, description="of hinge: how much a positive's score has to exceed a random item's")
+    without: tuple[str, ...] = Field((), description="stages taken out of the losses: their items count as the stage below")
     rank_weight: float = Field(1.0, ge=0)
     title_weight: float = Field(0.5, ge=0)
     unclicked_in_retrieval: Literal["exclude", "negative", "positive"] = "exclude"

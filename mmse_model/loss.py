@@ -10,9 +10,11 @@ from mmse_model.batch import EMPTY, Batch
 from mmse_model.config import ObjectiveSettings, StageSettings
 from mmse_model.layout import PADDING
 from mmse_model.objectives import (
+    NO_STAGE,
     Candidates,
     StagePairs,
     Sum,
+    hinge_loss,
     membership,
     negative_logits,
     own_negatives,
@@ -20,6 +22,7 @@ from mmse_model.objectives import (
     slot_levels,
     slot_weights,
     softmax_loss,
+    three_part_loss,
 )
 from mmse_model.ranks import Ranks
 from mmse_model.sampling import DistinctItems, distinct_items, log_candidate_weights
@@ -47,13 +50,14 @@ class Objective:
     ) -> None:
         self.settings = settings
         self.weights = {"retrieval": 1.0, "rank": settings.rank_weight, "title": settings.title_weight}
-        levels = slot_levels(stages)
-        self.positive = torch.tensor([stages[n].positive for n in levels], device=device)
-        self.unclicked = torch.tensor([stages[n].evidence == "examined" for n in levels], device=device)
-        self.slot_weights = torch.tensor(slot_weights(stages, settings.unclicked_in_retrieval), device=device)
-        self.random = random_items(stages)
+        levels, without = slot_levels(stages, settings.without), settings.without
+        known = [n != NO_STAGE for n in levels]
+        self.positive = torch.tensor([k and stages[n].positive for k, n in zip(known, levels)], device=device)
+        self.unclicked = torch.tensor([k and stages[n].evidence == "examined" for k, n in zip(known, levels)], device=device)
+        self.slot_weights = torch.tensor(slot_weights(stages, settings.unclicked_in_retrieval, without), device=device)
+        self.random = random_items(stages, without)
         self.own = own
-        self.pairs = StagePairs(stages, own).to(device)
+        self.pairs = StagePairs(stages, own, without).to(device)
 
     def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks) -> StepLoss:
         """The loss of `batch`; with several ranks every one of them must call at once.
@@ -81,21 +85,32 @@ class Objective:
     def _request_losses(
         self, batch: Batch, items: DistinctItems, queries: torch.Tensor, vectors: torch.Tensor, candidates: Candidates
     ) -> dict[str, Sum]:
-        temperature, filled = self.settings.temperature, batch.dense_ids != EMPTY
+        filled = batch.dense_ids != EMPTY
         random, usable = self._random_items(batch, items)
         places = torch.cat([random, items.slots, items.own], 1)
         scores = torch.einsum("bd,bnd->bn", queries, vectors.index_select(0, places.flatten()).view(*places.shape, -1))
-        own = scores[:, self.random : self.random + filled.shape[1]] / temperature
-        excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
-        negatives = negative_logits(queries, candidates, excluded, temperature)
-        if self.settings.unclicked_in_retrieval == "negative":
-            known = (batch.dense_ids[:, :, None] == batch.known_positives[:, None, :]).any(2)
-            negatives = torch.logaddexp(negatives, own_negatives(own, filled & self.unclicked & ~known))
-        sums = {"retrieval": softmax_loss(own, negatives, self.slot_weights * filled)}
+        own = scores[:, self.random : self.random + filled.shape[1]]
+        sums = {"retrieval": self._retrieval_loss(batch, queries, own, candidates)}
         if self.settings.rank_weight:
             there = batch.own_negatives()[0] != EMPTY
             sums["rank"] = self.pairs.loss(scores, torch.cat([usable, filled, there], 1))
         return sums
+
+    def _retrieval_loss(self, batch: Batch, queries: torch.Tensor, own: torch.Tensor, candidates: Candidates) -> Sum:
+        """The global comparison of the slots' scores `own` (B, S) with the candidates."""
+        filled, temperature = batch.dense_ids != EMPTY, self.settings.temperature
+        weights, shown = self.slot_weights * filled, filled & self.unclicked
+        excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
+        if self.settings.retrieval != "softmax":
+            scores, out = queries @ candidates.vectors.T, membership(excluded, candidates.ids)
+            if self.settings.retrieval == "hinge":
+                return hinge_loss(own, scores, out, weights, self.settings.hinge_margin)
+            return three_part_loss(own, scores, out, weights, shown)
+        negatives = negative_logits(queries, candidates, excluded, temperature)
+        if self.settings.unclicked_in_retrieval == "negative":
+            known = (batch.dense_ids[:, :, None] == batch.known_positives[:, None, :]).any(2)
+            negatives = torch.logaddexp(negatives, own_negatives(own / temperature, shown & ~known))
+        return softmax_loss(own / temperature, negatives, weights)
 
     def _random_items(self, batch: Batch, items: DistinctItems) -> tuple[torch.Tensor, torch.Tensor]:
         """The stream entries that stand for the random stage of each row (B, n), and which of them may (B, n)."""

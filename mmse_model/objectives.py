@@ -16,6 +16,10 @@ import torch.nn.functional as F
 from mmse_model.batch import EMPTY
 from mmse_model.config import StageSettings
 
+NO_STAGE = -1
+"""Level of a slot whose items take part in no loss."""
+THREE_PARTS = (0.9, 0.55, 0.2)
+"""Thresholds of the three-part hinge: bought items above, shown ones below, random ones below (arXiv 1907.00937)."""
 Sum = tuple[torch.Tensor, torch.Tensor]
 """A loss as (sum of weighted terms, sum of weights), both scalars."""
 
@@ -72,6 +76,38 @@ def softmax_loss(positive: torch.Tensor, negatives: torch.Tensor, weights: torch
     return (losses * weights).sum(), weights.sum()
 
 
+def hinge_loss(
+    positive: torch.Tensor, scores: torch.Tensor, excluded: torch.Tensor, weights: torch.Tensor, margin: float
+) -> Sum:
+    """max(0, margin - s + s_j) of each positive, averaged over the candidates j of its row (DPSR, arXiv 2006.02282).
+
+    `positive` (B, S) and `scores` (B, C) are similarities, `excluded` (B, C) says which candidates are no negatives of
+    the row, `weights` (B, S) is 0 where a slot holds no positive. A row without negatives has no loss.
+    """
+    hinge = F.relu(margin - positive[:, :, None] + scores[:, None, :]).masked_fill(excluded[:, None, :], 0.0)
+    mean = hinge.sum(2) / (~excluded).sum(1, keepdim=True).clamp_min(1)
+    return (mean * weights).sum(), weights.sum()
+
+
+def three_part_loss(
+    own: torch.Tensor, scores: torch.Tensor, excluded: torch.Tensor, weights: torch.Tensor, shown: torch.Tensor
+) -> Sum:
+    """Squared hinges: positives above 0.9, what was shown in vain below 0.55, random items below 0.2.
+
+    Amazon's three-part hinge (Nigam et al., KDD 2019, arXiv 1907.00937) with our positives for "purchased". `own` (B, S),
+    `scores` (B, C) and `excluded` (B, C) as in `hinge_loss`; `weights` (B, S) of positives, `shown` (B, S) bool marks
+    the second part. Each part is a mean over the row; a row without a positive has no loss.
+    """
+    high, middle, low = THREE_PARTS
+    above = F.relu(high - own).square() * weights
+    between = F.relu(own - middle).square() * shown
+    below = F.relu(scores - low).square().masked_fill(excluded, 0.0)
+    counts = weights.sum(1), shown.sum(1).clamp_min(1), (~excluded).sum(1).clamp_min(1)
+    rows = above.sum(1) / counts[0].clamp_min(1e-12) + between.sum(1) / counts[1] + below.sum(1) / counts[2]
+    there = counts[0] > 0
+    return (rows * there).sum(), there.sum().to(own.dtype)
+
+
 def own_negatives(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
     """log sum exp over the slots (B, S) bool that are negatives of their own row: (B,); they need no correction."""
     masked = logits.masked_fill(~slots, torch.finfo(logits.dtype).min / 2)
@@ -84,11 +120,11 @@ class StagePairs:
     `own` is N, the own negatives of a row: they are of the lowest stage, as the random items are.
     """
 
-    def __init__(self, stages: tuple[StageSettings, ...], own: int = 0) -> None:
-        random = random_items(stages)
-        levels = torch.tensor([0] * random + slot_levels(stages) + [0] * own)
-        margins = torch.tensor([s.margin for s in stages]).cumsum(0)
-        above = levels[:, None] > levels[None, :]
+    def __init__(self, stages: tuple[StageSettings, ...], own: int = 0, without: tuple[str, ...] = ()) -> None:
+        random = random_items(stages, without)
+        levels = torch.tensor([0] * random + slot_levels(stages, without) + [0] * own)
+        margins = torch.tensor([0.0 if s.name in without else s.margin for s in stages]).cumsum(0)
+        above = (levels[:, None] > levels[None, :]) & (levels[None, :] != NO_STAGE)
         self.high, self.low = above.nonzero(as_tuple=True)
         self.margins = margins[levels[self.high]] - margins[levels[self.low]]
 
@@ -110,26 +146,36 @@ class StagePairs:
         return self
 
 
-def slot_levels(stages: tuple[StageSettings, ...]) -> list[int]:
-    """The level (place in the list of stages) of every slot of a tuple; stages from the stream have none."""
-    return [n for n, stage in enumerate(stages) if stage.source == "impression" for _ in range(stage.per_tuple)]
+def slot_levels(stages: tuple[StageSettings, ...], without: tuple[str, ...] = ()) -> list[int]:
+    """The level (place in the list of stages) of every slot of a tuple; stages from the stream have none.
+
+    A stage of `without` counts as the next one below that is not of them: an order is a click, too, and a click an item
+    that was looked at. Below is no other stage of impressions: NO_STAGE.
+    """
+    level, levels = NO_STAGE, []
+    for n, stage in enumerate(stages):
+        if stage.source == "impression":
+            level = level if stage.name in without else n
+            levels += [level] * stage.per_tuple
+    return levels
 
 
-def random_items(stages: tuple[StageSettings, ...]) -> int:
+def random_items(stages: tuple[StageSettings, ...], without: tuple[str, ...] = ()) -> int:
     """Stream entries that stand for the random stage of each request in the ranking loss."""
-    return sum(stage.per_tuple for stage in stages if stage.source == "stream")
+    return sum(stage.per_tuple for stage in stages if stage.source == "stream" and stage.name not in without)
 
 
-def slot_weights(stages: tuple[StageSettings, ...], unclicked: str) -> list[float]:
+def slot_weights(stages: tuple[StageSettings, ...], unclicked: str, without: tuple[str, ...] = ()) -> list[float]:
     """Weight of each slot's item as a positive of the retrieval loss; 0 for those that are none.
 
     `unclicked` = "positive" adds the stages of examined items that were not acted upon.
     """
     taken = [s.positive or (unclicked == "positive" and s.evidence == "examined") for s in stages]
-    return [stages[level].weight * taken[level] for level in slot_levels(stages)]
+    return [stages[n].weight * taken[n] if n != NO_STAGE else 0.0 for n in slot_levels(stages, without)]
 
 
 __all__ = [
-    "Candidates", "StagePairs", "Sum", "membership", "negative_logits", "own_negatives", "random_items",
+    "NO_STAGE", "Candidates", "StagePairs", "Sum", "hinge_loss", "membership", "negative_logits", "own_negatives", "random_items",
     "slot_levels", "slot_weights", "softmax_loss",
+    "three_part_loss",
 ]

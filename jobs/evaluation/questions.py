@@ -16,7 +16,7 @@ from mmse_model.metrics import NO_ITEM, Judgements
 from schemas import EVALUATION
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 TRUTHS = ("ordered", "clicked")
 
@@ -36,7 +36,6 @@ class Questions:
     item_seen: NDArray[np.int64]
 
 
-
 def collect_questions(
     texts: Sequence[str], relevant: DataFrame, frequency: NDArray[np.int64], categories: DataFrame, trained: DataFrame
 ) -> Questions:
@@ -52,6 +51,11 @@ def collect_questions(
         list(texts), frequency, judgements, [by_query.get(n) for n in range(len(texts))],
         np.sort(trained.toArrow()["dense_id"].to_numpy()),
     )
+
+
+def number_queries(spark: SparkSession, texts: Sequence[str]) -> DataFrame:
+    """The chosen queries as a frame (query, query_norm); query is the position in `texts`."""
+    return spark.createDataFrame(pa.table({"query": pa.array(range(len(texts)), pa.int64()), "query_norm": list(texts)}))
 
 
 def placed(found: DataFrame, queries: int, depth: int) -> NDArray[np.int64]:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Days:
-    """The days of one evaluation, as dt strings, ascending: training, then validation (left out), then test.
+    """The days of one evaluation, as dt strings, ascending: training, then validation, then test.
 
     `cut` is the first day after training.
     """
 
     train: list[str]
+    validation: list[str]
     test: list[str]
     cut: date
 
@@ -33,7 +34,8 @@ class Days:
         judged = max(test, 1)
         days = [day - timedelta(days=n) for n in reversed(range(window))]
         cut = day - timedelta(days=judged + validation - 1)
-        return Days([d.isoformat() for d in days if d < cut], [d.isoformat() for d in days[-judged:]], cut)
+        between = [d.isoformat() for d in days[:-judged] if d >= cut]
+        return Days([d.isoformat() for d in days if d < cut], between, [d.isoformat() for d in days[-judged:]], cut)
 
 
 def conversions(requests: DataFrame, impressions: DataFrame, candidates: DataFrame) -> DataFrame:

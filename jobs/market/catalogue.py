@@ -94,7 +94,7 @@ def items(nouns: DataFrame, settings: MarketSettings, draws: Draws, timeline: Ti
         **{f"value{slot}": value_of(draws, "item value", slot, key) for slot in range(SLOTS)},
     })
     rated = _prices(_qualities(drawn, draws).join(nouns, "noun_id"), draws)
-    return _titled(rated, draws).withColumns(_listed(draws, key, timeline)).select(
+    return _titled(rated, draws).withColumns(listed(draws, key, timeline)).select(
         "item_id", "noun_id", "kind", "brand_id", *[f"value{s}" for s in range(SLOTS)], "quality", "attraction",
         "price", F.log(F.col("price") / F.col("type_price")).alias("price_level"), "title",
         brand_name(F.col("brand_id")).alias("brand"), shop_name(F.col("shop_id")).alias("shop"),
@@ -161,7 +161,7 @@ def _titled(rated: DataFrame, draws: Draws) -> DataFrame:
     return parts.withColumn("title", F.initcap(chosen))
 
 
-def _listed(draws: Draws, key: Column, timeline: Timeline) -> dict[str, Column]:
+def listed(draws: Draws, key: Column, timeline: Timeline) -> dict[str, Column]:
     """When an item is listed: most before the period, some from its middle on, some until then; a few are sold out."""
     inside = (F.lit(timeline.start) + draws.uniform("listed at", key) * timeline.length).cast("bigint")
     before = (F.lit(timeline.start) - draws.exponential("listed before", 150.0, key) * timeline.DAY).cast("bigint")

@@ -67,10 +67,23 @@ class RankerSettings(Settings):
     exploration: float = Field(0.03, ge=0, le=1, description="share of candidates lifted at random in a request")
 
 
+class CatalogueSettings(Settings):
+    """A catalogue of real products to simulate shoppers over: JSON lines, gzipped or not, and the names of its fields."""
+
+    file: str = Field(description="path of the JSON lines")
+    id: str = Field("id", min_length=1)
+    title: str = Field("title", min_length=1)
+    brand: str = Field("brand", min_length=1)
+    category: str | None = Field(None, min_length=1, description="null: the noun that is found in the title")
+    price: str = Field("price", min_length=1)
+    price_unit: float = Field(1.0, gt=0, description="what one unit of the price is worth: 0.01 where it is in cents")
+
+
 class MarketSettings(Settings):
     """Size and behaviour of the simulated market."""
 
-    items: int = Field(20_000, ge=100)
+    catalogue: CatalogueSettings | None = Field(None, description="real products; null invents them")
+    items: int = Field(20_000, ge=100, description="invented items; of a real catalogue: at most, chosen by hash")
     requests: int = Field(100_000, ge=100, description="requests by people, expected; bots come on top")
     days: int = Field(8, ge=3)
     types: int | None = Field(None, ge=6, description="latent product types; null: one per 40 items")

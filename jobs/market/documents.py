@@ -17,8 +17,9 @@ APPLICATION = "shop"
 
 
 def object_id(item_id: Column) -> Column:
-    """The item's name outside the simulator."""
-    return F.concat(F.lit("p"), F.lpad(item_id.cast("string"), 10, "0"))
+    """The item's name outside the simulator: made of its number, or its own where the catalogue is a real one (string)."""
+    named = F.concat(F.lit("p"), F.lpad(item_id.cast("string"), 10, "0"))
+    return F.when(F.typeof(item_id) == "string", item_id.cast("string")).otherwise(named)
 
 
 def query_document(settings: MarketSettings) -> Column:

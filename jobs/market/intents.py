@@ -25,7 +25,7 @@ TEXT_ORDERS = (
 
 
 def intents(nouns: DataFrame, settings: MarketSettings, draws: Draws) -> DataFrame:
-    """One row per intent: noun, kind, `wish_brand`, `wish0..2` (null is no wish) and `sensitivity` (about 1)."""
+    """One row per intent: noun, kind, `wish_brand` and its name, `wish0..2` (null is no wish), `sensitivity` (about 1)."""
     key = F.col("intent_id")
     typed = nouns.sparkSession.range(settings.intent_count).withColumnRenamed("id", "intent_id").withColumn(
         "type_id", type_of(draws, settings, "intent type", key)
@@ -41,7 +41,7 @@ def intents(nouns: DataFrame, settings: MarketSettings, draws: Draws) -> DataFra
         "wish_brand": F.when(draws.chance("wish brand", 0.25, key), brand_of(draws, settings, "intent brand", key)),
         "sensitivity": F.exp(draws.normal("sensitivity", key) * 0.6),
         **wishes,
-    }).drop("type_id")
+    }).withColumn("wish_brand_name", brand_name(F.col("wish_brand"))).drop("type_id")
 
 
 def texts(intents: DataFrame, nouns: DataFrame, settings: MarketSettings, draws: Draws) -> DataFrame:
@@ -49,7 +49,11 @@ def texts(intents: DataFrame, nouns: DataFrame, settings: MarketSettings, draws:
     numbered = intents.join(nouns, "noun_id").withColumn(
         "variant", F.explode(F.sequence(F.lit(0), F.lit(settings.texts - 1)))
     )
-    parts = numbered.withColumns(_parts(draws, F.col("intent_id"), F.col("variant")))
+    return in_orders(numbered.withColumns(_parts(draws, F.col("intent_id"), F.col("variant"))))
+
+
+def in_orders(parts: DataFrame) -> DataFrame:
+    """`intent_id`, `texts`: the `_price`, `_brand`, `_wish0..2`, `_what` and `_filler` of each variant, as `_order` says."""
     orders = [F.concat_ws(" ", *[f"_{part}" for part in order.split()]) for order in TEXT_ORDERS]
     text = F.when(F.col("_order") == 0, orders[0])
     for number, order in enumerate(orders[1:], 1):
@@ -72,16 +76,23 @@ def _parts(draws: Draws, *keys: Column) -> dict[str, Column]:
     kind = F.when(said, F.get("kind_wishes", F.col("kind"))).otherwise(F.get("kinds", F.col("kind")))
     noun = F.get(F.concat("names", "wishes"), draws.category("text noun", (0.45, 0.15, 0.1, 0.18), *keys))
     return {
-        "_price": _price_word(draws, *keys),
-        "_brand": F.when(draws.chance("text brand", 0.9, *keys), F.lower(brand_name(F.col("wish_brand")))),
+        "_price": price_word(draws, *keys),
+        "_brand": F.when(draws.chance("text brand", 0.9, *keys), F.lower("wish_brand_name")),
         **{f"_wish{slot}": wish(slot) for slot in range(SLOTS)},
         "_what": F.concat_ws(" ", F.when(draws.chance("text kind", 0.92, *keys), kind), noun),
+        **small_words(draws, *keys),
+    }
+
+
+def small_words(draws: Draws, *keys: Column) -> dict[str, Column]:
+    """A word around the wish now and then, and the order of all the words."""
+    return {
         "_filler": F.when(draws.chance("text filler", 0.04, *keys), draws.pick("filler", words(FILLERS), *keys)),
         "_order": draws.integer("text order", len(TEXT_ORDERS), *keys),
     }
 
 
-def _price_word(draws: Draws, *keys: Column) -> Column:
+def price_word(draws: Draws, *keys: Column) -> Column:
     """`cheap` and the like where price matters much, `best` and the like where it hardly does; often nothing."""
     cheap = (F.col("sensitivity") > 1.5) & draws.chance("cheap", 0.45, *keys)
     good = (F.col("sensitivity") < 0.6) & draws.chance("good", 0.35, *keys)

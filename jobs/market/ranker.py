@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.market.delivery import spread
 from jobs.market.draws import Draws
-from jobs.market.words import brand_name, misspelled
+from jobs.market.words import misspelled
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -21,7 +21,7 @@ LIFT = 4.0  # what exploration adds to a candidate's score
 def pages(visits: DataFrame, intents: DataFrame, settings: MarketSettings, draws: Draws) -> DataFrame:
     """Adds `query_text`, `filter_brand` and `hits`, the page's items in the order shown.
 
-    `intents` holds intent_id, wish_brand, texts and pool. A hit is a struct of item_id,
+    `intents` holds intent_id, wish_brand and its name, texts and pool. A hit is a struct of item_id,
     click_probability, order_given_click and price.
     """
     asked = spread(visits, "intent_id").join(intents, "intent_id")
@@ -30,8 +30,8 @@ def pages(visits: DataFrame, intents: DataFrame, settings: MarketSettings, draws
     typed = misspelled(text, draws, settings.misspelled, F.col("result_key"))
     wanted = F.when(F.col("brand_only"), F.col("wish_brand"))
     return asked.withColumns({
-        "query_text": typed, "wanted_brand": wanted, "filter_brand": brand_name(wanted),
-    }).withColumn("hits", _page(settings, draws)).drop("pool", "texts", "wish_brand", "wanted_brand")
+        "query_text": typed, "wanted_brand": wanted, "filter_brand": F.when(F.col("brand_only"), F.col("wish_brand_name")),
+    }).withColumn("hits", _page(settings, draws)).drop("pool", "texts", "wish_brand", "wish_brand_name", "wanted_brand")
 
 
 def _page(settings: MarketSettings, draws: Draws) -> Column:

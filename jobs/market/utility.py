@@ -33,7 +33,7 @@ def utility(intents: DataFrame, items: DataFrame, settings: MarketSettings, draw
     """Every intent with every item of its noun (its type and the sibling kinds): truth and the ranker's view."""
     wanted = spread(intents, "intent_id").withColumnRenamed("kind", "wish_kind")
     pairs = wanted.join(items, "noun_id").withColumns({
-        "sibling": (F.col("kind") != F.col("wish_kind")).cast("int"),
+        "sibling": F.coalesce((F.col("kind") != F.col("wish_kind")).cast("int"), F.lit(0)),  # null: any kind will do
         "met": _count_wishes(lambda value, wish: value == wish),
         "missed": _count_wishes(lambda value, wish: value != wish),
     })

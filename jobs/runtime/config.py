@@ -82,6 +82,15 @@ class Config(Settings):
     _stages = field_validator("stages")(check_stages)
 
     @model_validator(mode="after")
+    def _stages_to_leave_out(self) -> Config:
+        names, without = {s.name for s in self.stages}, set(self.train.objective.without)
+        if without - names or not any(s.positive and s.name not in without for s in self.stages):
+            raise ValueError(
+                f"train.objective.without = {sorted(without)}: expected stages of {sorted(names)}, and a positive one left over"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _kept_long_enough(self) -> Config:
         """Retention covers what jobs read back; two keys at most meet in what is retained."""
         labelled = self.labels.window_days + self.labels.order_window_days
@@ -112,16 +121,17 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
 
     Raises ConfigError that names the file, the key, the value and what was expected.
     """
-    raw = _read_yaml(Path(path))
+    raw = read_yaml(Path(path))
     for item in overrides or []:
         _apply(raw, item)
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_first_problem(str(path), error)) from None
+        raise ConfigError(first_problem(str(path), error)) from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises ConfigError that names the file and what is wrong."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -152,13 +162,13 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML") from None
 
 
-def _first_problem(path: str, error: ValidationError) -> str:
+def first_problem(path: str, error: ValidationError, root: type[Settings] = Config) -> str:
     """One sentence for the first of pydantic's complaints, with the count of the rest."""
     problems = error.errors()
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        text = f"{path}: unknown key {key!r} (value {first['input']!r}); expected one of {_known_keys(first['loc'])}"
+        text = f"{path}: unknown key {key!r} (value {first['input']!r}); expected one of {_known_keys(first['loc'], root)}"
     elif not key:  # of several keys together: the message names them
         text = f"{path}: {first['msg'].removeprefix('Value error, ')}"
     else:
@@ -166,10 +176,10 @@ def _first_problem(path: str, error: ValidationError) -> str:
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
+def _known_keys(loc: tuple[int | str, ...], root: type[Settings]) -> list[str]:
+    model: Any = root
     for part in loc[:-1]:
-        if isinstance(part, int):
+        if part not in model.model_fields:  # a place in a list, a name in a mapping
             continue
         annotation = model.model_fields[part].annotation
         arguments = getattr(annotation, "__args__", ())

@@ -22,6 +22,8 @@ FIXED = {
     "spark.ui.showConsoleProgress": "false",
     # Noting the line of Python behind every expression takes more time than building the plan.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # Spark keeps 100 compiled classes; `mmse run` needs several hundred, and compiled them again in every job.
+    "spark.sql.codegen.cache.maxEntries": "2000",
 }
 
 QUIET = Path(__file__).with_name("log4j2.properties")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jobs.evaluation.comparison import Run, measure_runs
-from jobs.evaluation.look import choose, ids_shown, readable, side_by_side, stages_of
+from jobs.evaluation.look import choose, grades_of, ids_shown, readable, side_by_side, stages_of
 from jobs.evaluation.questions import Questions
 from mmse_model.metrics import Judgements, Recall
 
@@ -25,29 +25,36 @@ def values() -> Any:
 
 
 def test_wins_losses_and_worst_are_shown_once_each() -> None:
-    assert [(one.query, one.why) for one in choose(values(), 2, ALL, 1)] == [(0, "win"), (1, "loss"), (2, "worst")]
+    assert [(one.query, one.why) for one in choose(values(), Recall @ 2, ALL, 1)] == [(0, "win"), (1, "loss"), (2, "worst")]
 
 
 def test_a_query_that_too_few_people_made_is_not_chosen() -> None:
-    assert [one.query for one in choose(values(), 2, np.array([False, True, False]), 5)] == [1]
+    assert [one.query for one in choose(values(), Recall @ 2, np.array([False, True, False]), 5)] == [1]
 
 
 def test_of_the_worst_the_one_with_more_to_find_comes_first() -> None:
-    worst = [one.query for one in choose(values(), 2, ALL, 3) if one.why == "worst"]
+    worst = [one.query for one in choose(values(), Recall @ 2, ALL, 3) if one.why == "worst"]
     assert worst == [2]
     ours = measure_runs("ordered", ORDERED, [OURS], [Recall @ 2])
-    assert [one.query for one in choose(ours, 2, ALL, 1)] == [0, 2]
+    assert [one.query for one in choose(ours, Recall @ 2, ALL, 1)] == [0, 2]
 
 
 def test_hits_carry_the_furthest_stage_and_what_nobody_found_is_listed() -> None:
-    chosen = choose(values(), 2, ALL, 1)
-    assert stages_of(QUESTIONS, 0) == {1: "ordered", 9: "clicked"}
-    assert ids_shown(chosen, QUESTIONS, [OURS, BM25]) == [1, 2, 3, 4, 7, 8, 9]
-    win, _, worst = side_by_side(chosen, QUESTIONS, [OURS, BM25], {1: "lamp", 9: "lamp 2"})
+    chosen = choose(values(), Recall @ 2, ALL, 1)
+    labels = {query: stages_of(QUESTIONS, query) for query in range(3)}
+    assert labels[0] == {1: "ordered", 9: "clicked"}
+    assert ids_shown(chosen, labels, [OURS, BM25]) == [1, 2, 3, 4, 7, 8, 9]
+    win, _, worst = side_by_side(chosen, QUESTIONS.texts, labels, [OURS, BM25], {1: "lamp", 9: "lamp 2"})
     assert win["hits"]["mmse"] == [[1, "lamp", "ordered"], [9, "lamp 2", "clicked"]]
     assert list(win["hits"]) == ["bm25", "mmse"]
     assert worst["missed"] == [[3, "", "ordered"], [4, "", "ordered"]]
     assert worst["hits"]["bm25"] == [[8, "", ""]]
+
+
+def test_grades_are_told_best_first_as_they_were_given() -> None:
+    judged = Judgements.of([0, 0, 1, 0], [4, 9, 9, 2], [1.0, 2.5, 3.0, 2.5], queries=2)
+    assert list(grades_of(judged, 0).items()) == [(2, "2.5"), (9, "2.5"), (4, "1")]
+    assert grades_of(judged, 1) == {9: "3"}
 
 
 def test_readable_is_what_enough_people_asked(spark: Any) -> None:

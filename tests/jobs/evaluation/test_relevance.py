@@ -41,8 +41,9 @@ def test_the_last_days_are_judged_and_the_validation_days_are_nobodys() -> None:
     days = Days.ending(date(2026, 1, 8), window=8, validation=1, test=1)
     assert days.test == ["2026-01-08"]
     assert (days.train[0], days.train[-1], days.cut) == ("2026-01-01", "2026-01-06", date(2026, 1, 7))
+    assert days.validation == ["2026-01-07"]
     assert Days.ending(date(2026, 1, 8), window=4, validation=1, test=2) == Days(
-        ["2026-01-05"], ["2026-01-07", "2026-01-08"], date(2026, 1, 6)
+        ["2026-01-05"], ["2026-01-06"], ["2026-01-07", "2026-01-08"], date(2026, 1, 6)
     )
 
 

@@ -15,7 +15,8 @@ FROZEN = "5aa5f2cc07486656e901412f895164f93c4f468e02776a23f0377d34c390b2c2"
 
 def test_the_defaults_are_frozen() -> None:
     """Every published figure rests on them: whoever changes one re-runs those figures and then this digest."""
-    text = json.dumps(MarketSettings().model_dump(mode="json"), sort_keys=True)
+    assert MarketSettings().catalogue is None
+    text = json.dumps(MarketSettings().model_dump(mode="json", exclude={"catalogue"}), sort_keys=True)
     assert hashlib.sha256(text.encode()).hexdigest() == FROZEN
 
 

@@ -76,6 +76,13 @@ EVALUATION = {
         "query": "usb cable", "why": "loss", "relevant": 2, "missed": [[5, "missed one", "ordered"]],
         "hits": {"bm25": [[3, "Cable <script>alert(1)</script>", "ordered"]], "mmse": []},
     }],
+    "graded": {
+        "day": DT, "queries": 113, "recall_queries": 90, "grade": 2, "paired": [],
+        "table": [{"system": "mmse", "search": "exact", "truth": "graded", "metric": "ndcg@10", "mean": 0.4321, "low": 0.4,
+                   "high": 0.5}],
+        "look": [{"query": "laptop", "why": "worst", "relevant": 7, "missed": [],
+                  "hits": {"mmse": [[8, "A notebook", "3"], [9, "A bag", ""]]}}],
+    },
 }
 
 
@@ -108,6 +115,8 @@ def test_queries_side_by_side_mark_what_was_ordered_and_escape_titles(config: Co
     assert "loss usb cable 2 relevant bm25 Cable <script>alert(1)</script> mmse Nothing." in shown.text
     assert "In no first 10: missed one" in shown.text
     assert "words group queries mmse 1 word 41 0.734 0.600–0.800" in shown.text
+    assert "mmse exact ndcg@10 0.432 0.400–0.500" in shown.text
+    assert "worst laptop 7 relevant mmse A notebook 3 A bag" in shown.text
 
 
 def test_a_date_without_anything_says_so_in_every_part(config: Config) -> None:

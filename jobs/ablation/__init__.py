@@ -1,0 +1,1 @@
+"""Ablation: many configurations of the model on the same data, side by side."""

@@ -1,0 +1,115 @@
+"""The configuration of an ablation: a base, and arms that each change a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from jobs.runtime.config import Config, first_problem, read_yaml
+from jobs.runtime.errors import ConfigError
+from mmse_model.config import Settings
+
+TRAINABLE = ("model", "train", "stages")
+"""Sections that an arm may change: the tuples are built once, for the base."""
+
+
+class Arm(Settings):
+    """One configuration that is trained."""
+
+    note: str = Field("", description="what it stands for, in the table")
+    headline: bool = Field(False, description="trained with `seeds.headline` seeds instead of `seeds.others`")
+    change: dict[str, Any] = Field(default_factory=dict, description="sections and keys that differ from the base")
+
+    @field_validator("change")
+    @classmethod
+    def _trainable(cls, change: dict[str, Any]) -> dict[str, Any]:
+        for name in change:
+            if name not in TRAINABLE:
+                raise ValueError(f"{name!r}: expected sections of {', '.join(TRAINABLE)}; the tuples are those of the base")
+        return change
+
+
+class Seeds(Settings):
+    """How often each arm is trained."""
+
+    headline: int = Field(5, ge=1)
+    others: int = Field(2, ge=1)
+
+
+class AblationSettings(Settings):
+    """Arms over one published day of tuples."""
+
+    base: str = Field(description="configuration file of the day that is published, relative to this file's working folder")
+    against: str = Field(description="the arm that every other one is compared with")
+    chooses_k: str = Field(description="the arm whose ordered recall, within 0.4-0.7, picks the K of the headline")
+    seeds: Seeds = Seeds()
+    change: dict[str, Any] = Field(default_factory=dict, description="of the base, for every arm")
+    ks: tuple[int, ...] = Field((10, 50, 100, 500, 1000), min_length=1, description="cutoffs of recall@k")
+    max_items: int = Field(1_000_000, ge=1, description="a larger catalogue is refused: its vectors are held in memory")
+    resamples: int = Field(2_000, ge=100, description="of the two-level bootstrap")
+    arms: dict[str, Arm] = Field(min_length=1)
+
+    _trainable = field_validator("change")(Arm._trainable.__func__)  # type: ignore[attr-defined]
+
+    @field_validator("ks")
+    @classmethod
+    def _ascending(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
+        if list(ks) != sorted({k for k in ks if k > 0}):
+            raise ValueError(f"expected cutoffs of 1 or more in ascending order, got {list(ks)}")
+        return ks
+
+    @model_validator(mode="after")
+    def _named(self) -> AblationSettings:
+        for key, name in (("against", self.against), ("chooses_k", self.chooses_k)):
+            if name not in self.arms:
+                raise ValueError(f"{key} = {name!r}: no such arm; expected one of {', '.join(self.arms)}")
+        return self
+
+    def seeds_of(self, arm: str) -> int:
+        """How many seeds an arm is trained with."""
+        return self.seeds.headline if self.arms[arm].headline else self.seeds.others
+
+
+def read_ablation(path: str | Path) -> AblationSettings:
+    """Reads the file. Raises ConfigError that names the file, the key, the value and what was expected."""
+    try:
+        return AblationSettings.model_validate(read_yaml(Path(path)))
+    except ValidationError as error:
+        raise ConfigError(first_problem(str(path), error, AblationSettings)) from None
+
+
+def config_of(ablation: AblationSettings, base: Config, arm: str, seed: int) -> Config:
+    """The whole configuration of one run: the base with what the ablation and then the arm change, and the seed.
+
+    Raises ConfigError where it is no valid one, or asks for other slots than the tuples of the base have.
+    """
+    raw = base.model_dump(mode="json", exclude_unset=True)  # what is not set may have no meaning beside what is
+    for change in (ablation.change, ablation.arms[arm].change):
+        raw = merged(raw, change)
+    try:
+        config = Config.model_validate({**raw, "seed": seed})
+    except ValidationError as error:
+        raise ConfigError(first_problem(f"arm {arm}", error)) from None
+    if slots_of(config) != slots_of(base):
+        raise ConfigError(f"arm {arm}: stages = {slots_of(config)}; expected the slots of the tuples, {slots_of(base)}")
+    return config
+
+
+def slots_of(config: Config) -> list[tuple[str, int]]:
+    """What decides the slots of a tuple: the stages of impressions, in order, with their places."""
+    return [(s.name, s.per_tuple) for s in config.stages if s.source == "impression"]
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `change`; mappings are merged, everything else is replaced."""
+    result = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+__all__ = ["AblationSettings", "Arm", "config_of", "merged", "read_ablation"]
