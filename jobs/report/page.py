@@ -11,7 +11,7 @@ from jobs.report import flow, quality
 from jobs.report.data_docs import build_data_docs
 from jobs.report.pages import render_page, write_page
 from jobs.report.published import Published
-from jobs.report.recall import recall_section, strata_tables
+from jobs.report.recall import graded_table, recall_section, strata_tables
 from jobs.report.split import split_section
 from jobs.runtime.config import Config
 from jobs.runtime.manifest import Manifest
@@ -78,7 +78,7 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
     return {
         "split": None if tuples is None else split_section(tuples),
         "recall": None if evaluation is None else recall_section(evaluation.facts),
-        "graded": None if evaluation is None else evaluation.facts.get("graded"),
+        "graded": None if evaluation is None else graded_table(evaluation.facts),
         "look": None if evaluation is None else evaluation.facts.get("look"),
         "strata": None if evaluation is None else strata_tables(evaluation.facts),
         "index": None if index is None else index_figures(index),

@@ -68,6 +68,27 @@ def strata_tables(facts: Mapping[str, Any]) -> list[StrataTable]:
     return tables
 
 
+@dataclass(frozen=True)
+class GradedTable:
+    """What people's grades say: a row per system and search, a cell (mean, low, high) or None per measure."""
+
+    facts: Mapping[str, Any]
+    measures: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[Mapping[str, float] | None, ...]], ...]
+
+
+def graded_table(facts: Mapping[str, Any]) -> GradedTable | None:
+    """The judgments' part of the evaluation; None where there are none."""
+    graded = facts.get("graded")
+    if not graded:
+        return None
+    measures = tuple(dict.fromkeys(row["metric"] for row in graded["table"]))
+    cells = {(row["system"], row["search"], row["metric"]): row for row in graded["table"]}
+    runs = dict.fromkeys((row["system"], row["search"]) for row in graded["table"])
+    rows = tuple((*run, tuple(cells.get((*run, measure)) for measure in measures)) for run in runs)
+    return GradedTable(graded, measures, rows)
+
+
 def _tables(facts: Mapping[str, Any]) -> Iterator[RecallTable]:
     truths = [t for t in TRUTHS if any(row["truth"] == t for row in facts["table"])]
     for truth in truths:

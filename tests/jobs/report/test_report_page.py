@@ -115,7 +115,7 @@ def test_queries_side_by_side_mark_what_was_ordered_and_escape_titles(config: Co
     assert "loss usb cable 2 relevant bm25 Cable <script>alert(1)</script> mmse Nothing." in shown.text
     assert "In no first 10: missed one" in shown.text
     assert "words group queries mmse 1 word 41 0.734 0.600–0.800" in shown.text
-    assert "mmse exact ndcg@10 0.432 0.400–0.500" in shown.text
+    assert "system ndcg@10 mmse exact 0.432 0.400–0.500" in shown.text
     assert "worst laptop 7 relevant mmse A notebook 3 A bag" in shown.text
 
 
