@@ -5,6 +5,7 @@
     mmse search "usb c charger" -k 10
     mmse experiment --a 2026-01-07 --b 2026-01-08
     mmse ablate --config conf/ablation.yaml --date 2026-01-08
+    mmse rollback --to 2026-01-07
     mmse status
 """
 
@@ -18,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jobs import search_command
+from jobs import rollback, search_command
 from jobs.ablation import arguments as ablation
 from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
@@ -59,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_search(commands)
     _add_experiment(commands)
     _add_ablate(commands)
+    _add_rollback(commands)
     for name, action, text in (
         ("status", status, "what is published, when, by which run"),
         ("gc", collect, "remove what no kept entry of the snapshot log names, and what is past its retention"),
@@ -125,6 +127,16 @@ def _add_ablate(commands: argparse._SubParsersAction) -> None:
     )
     ablation.add_arguments(command)
     command.set_defaults(action=ablate)
+
+
+def _add_rollback(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "rollback", help=rollback.DESCRIPTION, description=rollback.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"{rollback.EXAMPLES}\n\n{EPILOG}",
+    )
+    rollback.add_arguments(command)
+    _add_config(command)
+    command.set_defaults(action=lambda arguments: rollback.rollback(_config(arguments), arguments))
 
 
 def _add_forget(commands: argparse._SubParsersAction) -> None:

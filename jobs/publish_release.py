@@ -1,17 +1,19 @@
 """publish_release: names the model, items, embeddings and index that are served together from now on.
 
 Nothing is copied. A release is refused where a part was made from another run than the one
-published beside it, and where ordered recall falls too far below the release in force.
+published beside it, and where recall, coverage or the catalogue falls too far below the release in force.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.index.parts import disagreements, model_day, ordered_recall, recall_rows, relative_drop
+from jobs.index.drops import Drop, drops
+from jobs.index.parts import disagreements, model_day, ordered_recall, recall_rows
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log, say
 from jobs.runtime.main import main
@@ -40,27 +42,27 @@ def describe(parts: dict[str, Manifest]) -> dict[str, Any]:
         "k": parts["evaluation"].facts["k"],
         "recall": recall_rows(parts["evaluation"].facts),
         "recall_vs_exact": parts["index"].facts["recall_vs_exact"],
+        "coverage": served_coverage(parts["evaluation"].facts),
     }
 
 
-def recall_drop(context: JobContext, release: dict[str, Any]) -> float:
-    """Fall of ordered recall relative to the release in force: the newest up to the date. 0 where there is none."""
+def served_coverage(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """k and the share of the catalogue among the first k of any query, by the index as it is served."""
+    rows = [row for row in facts.get("coverage", ()) if (row["system"], row["search"]) == ("mmse", "ann")]
+    return {"k": rows[0]["k"], "share": rows[0]["share"]} if rows else None
+
+
+def falls(context: JobContext, release: dict[str, Any]) -> list[Drop]:
+    """How far each figure lies below the release in force, the newest up to the date; what is too far is said."""
     days = [day for day in context.entry.days("release") if day <= context.dt]
-    if not days:
-        return 0.0
-    before = context.manifest("release", days[-1]).facts
-    compared = relative_drop(ordered_recall(before["recall"]), ordered_recall(release["recall"]), release["k"])
-    if compared is None:
-        return 0.0
-    k, drop = compared
-    log("recall compared", k=k, drop=round(drop, 6), before=days[-1], limit=context.config.release.max_recall_drop)
-    if drop > context.config.release.max_recall_drop:
-        say(
-            f"publish_release: ordered recall@{k} is {drop:.1%} below the release of {days[-1]}; "
-            f"release.max_recall_drop = {context.config.release.max_recall_drop} allows "
-            f"{context.config.release.max_recall_drop:.1%}"
-        )
-    return drop
+    before = context.manifest("release", days[-1]).facts if days else None
+    found = list(drops(before, release, context.config.release))
+    for fall in found:
+        if days:
+            log("compared", metric=fall.metric, drop=round(fall.drop, 6), before=days[-1], limit=fall.limit)
+        if fall.over:
+            say(f"publish_release: {fall.sentence(days[-1])}")
+    return found
 
 
 def run(context: JobContext) -> None:
@@ -70,7 +72,7 @@ def run(context: JobContext) -> None:
     for sentence in wrong:
         say(f"publish_release: {sentence}")
     release = describe(parts)
-    drop = recall_drop(context, release)
+    found = falls(context, release)
     runs = {name: {"dt": m.dt, "run": m.run_id} for name, m in parts.items()}
 
     def fill(folder: Path) -> None:
@@ -79,8 +81,7 @@ def run(context: JobContext) -> None:
 
     metrics = {
         "parts_that_disagree": float(len(wrong)),
-        "ordered_recall_drop": drop,
-        "ordered_recall_drop_over_limit": max(0.0, drop - context.config.release.max_recall_drop),
+        **{fall.metric: fall.drop for fall in found}, **{f"{fall.metric}_over_limit": fall.over for fall in found},
     }
     context.write_files(
         "release", fill, facts={**release, "runs": runs, "disagreements": wrong, "rows": release["vectors"]},

@@ -36,5 +36,17 @@ RELEASE = Dataset(
             "ordered_recall_drop_over_limit", "critical", high=0,
             doc="fall of ordered recall relative to the release in force, beyond release.max_recall_drop",
         ),
+        Check(
+            "ann_recall_drop_over_limit", "critical", high=0,
+            doc="fall of the index's recall@10 beside exact search, beyond release.max_ann_drop",
+        ),
+        Check(
+            "coverage_drop_over_limit", "critical", high=0,
+            doc="fall of the share of the catalogue among the first K of any query, beyond release.max_coverage_drop",
+        ),
+        Check(
+            "catalogue_drop_over_limit", "critical", high=0,
+            doc="fall of the number of items in the index, beyond release.max_catalogue_drop",
+        ),
     ),
 )

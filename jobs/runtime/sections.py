@@ -230,7 +230,10 @@ class EvaluateSettings(Settings):
 class ReleaseSettings(Settings):
     """When a release is refused."""
 
-    max_recall_drop: float = Field(0.1, ge=0, le=1, description="relative to the release in force")
+    max_recall_drop: float = Field(0.1, ge=0, le=1, description="of ordered recall at K, relative to the release in force")
+    max_ann_drop: float = Field(0.03, ge=0, le=1, description="of the index's recall@10 beside exact search, relative")
+    max_coverage_drop: float = Field(0.3, ge=0, le=1, description="of the share of the catalogue that is retrieved, relative")
+    max_catalogue_drop: float = Field(0.2, ge=0, le=1, description="of the number of items in the index, relative")
 
 
 class AuditBounds(Settings):
