@@ -83,7 +83,7 @@ class ObjectiveSettings(Settings):
     retrieval: Literal["softmax", "hinge", "three_part"] = Field(
         "softmax", description="global comparison; hinge (DPSR) and three_part (Amazon) are baselines"
     )
-    temperature: float = Field(0.06, gt=0, description="of softmax and title pairs")
+    temperature: float = Field(0.08, gt=0, description="of softmax and title pairs")
     hinge_margin: float = Field(0.1, ge=0, description="of hinge: how much a positive's score has to exceed a random item's")
     without: tuple[str, ...] = Field((), description="stages taken out of the losses: their items count as the stage below")
     rank_weight: float = Field(1.0, ge=0)
@@ -95,7 +95,7 @@ class ObjectiveSettings(Settings):
 class TrainSettings(Settings):
     """One training run."""
 
-    epochs: int = Field(8, ge=1)
+    epochs: int = Field(4, ge=1)
     batch_size: int = Field(512, ge=2, description="tuples per batch and process")
     stream_items: int = Field(1024, ge=1, description="item stream entries per batch")
     learning_rate: float = Field(0.002, gt=0)

@@ -46,7 +46,7 @@ DEFAULT_STAGES = (
     StageSettings(name="random", source="stream", per_tuple=4),
     StageSettings(name="unclicked", evidence="examined", per_tuple=4),
     StageSettings(name="clicked", evidence="clicked", per_tuple=2, positive=True),
-    StageSettings(name="ordered", evidence="ordered", per_tuple=2, positive=True),
+    StageSettings(name="ordered", evidence="ordered", per_tuple=2, positive=True, weight=4),
 )
 
 
