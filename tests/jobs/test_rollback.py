@@ -51,9 +51,10 @@ def test_back_and_forth_between_two_releases(
     release(spark, shop)
     second = SnapshotLog(shop.paths.warehouse).head().run("release", "2026-01-08")
     assert second != first
+    capsys.readouterr()
     rollback(shop, asked(listed=True))
     listing = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in listing[1:]][0] == second and "in force" in listing[1] and "@50 0.750" in listing[1]
+    assert listing[1].split()[:2] == ["2026-01-08", second] and listing[1].endswith("in force") and "@50 0.750" in listing[1]
     rollback(shop, asked())
     assert SnapshotLog(shop.paths.warehouse).head().run("release", "2026-01-08") == first
     assert open_release(shop).info["recall"][0]["recall"] == 0.70
