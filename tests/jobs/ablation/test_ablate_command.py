@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from jobs.cli import main
+from jobs.ingest.privacy import ensure_user_key
 from tests.cluster.chain import DAY, overrides
 
 ROOT = Path(__file__).parents[3]
@@ -24,12 +25,12 @@ ABLATION = {
 
 @pytest.mark.slow
 def test_arms_are_trained_once_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "key").write_bytes(b"k" * 32)
+    ensure_user_key(tmp_path / "key")
     sets = [word for one in overrides(tmp_path, "warehouse") for word in ("--set", one)]
     base = ["--date", DAY, *sets]
     assert main(["run", "--config", ABLATION["base"], *base, "--from", "simulate_market", "--to", "build_tuples"]) == 0
     config = tmp_path / "small.yaml"
-    config.write_text(yaml.safe_dump(ABLATION))
+    config.write_text(yaml.safe_dump(ABLATION, sort_keys=False))
     capsys.readouterr()
     assert main(["ablate", "--config", str(config), *base]) == 0
     first = capsys.readouterr().out
