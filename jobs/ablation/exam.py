@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,5 +86,5 @@ def set_exam(context: JobContext, grains: Grains, max_items: int) -> Exam:
     )
 
 
-def _encode(encode: object, ids: NDArray[np.int32], block: int) -> torch.Tensor:
-    return torch.cat([encode(part) for part in torch.from_numpy(np.ascontiguousarray(ids)).split(block)])  # type: ignore[operator]
+def _encode(encode: Callable[[torch.Tensor], torch.Tensor], ids: NDArray[np.int32], block: int) -> torch.Tensor:
+    return torch.cat([encode(part) for part in torch.from_numpy(np.ascontiguousarray(ids)).split(block)])

@@ -71,11 +71,14 @@ def grade(task: TrainingTask, arm: str, exam: Exam, ks: tuple[int, ...], path: P
 
 
 def run_key(context: JobContext, config_hash: str, ks: tuple[int, ...]) -> str:
-    """Names the result of one run: equal keys mean equal results."""
+    """Names the result of one run: equal keys mean equal results.
+
+    The base is part of it, not only the arm: its seed orders the queries of the exam, and with them the columns of a result.
+    """
     window = context.days_back(context.config.train.window_days)
     published = [(name, day) for name in INPUTS for day in window if context.has(name, day)]
     hashes = [context.manifest(name, day).content_hash for name, day in published]
-    text = json.dumps([config_hash, context.code_version, context.dt, list(ks), hashes])
+    text = json.dumps([config_hash, context.config.hash(), context.code_version, context.dt, list(ks), hashes])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -10,10 +10,19 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from jobs.runtime.config import Config, first_problem, read_yaml
 from jobs.runtime.errors import ConfigError
+from jobs.runtime.sections import ascending_cutoffs
 from mmse_model.config import Settings
 
 TRAINABLE = ("model", "train", "stages")
 """Sections that an arm may change: the tuples are built once, for the base."""
+
+
+def trainable(change: dict[str, Any]) -> dict[str, Any]:
+    """What an arm changes, as it was given. Raises ValueError for a section that the tuples depend on."""
+    for name in change:
+        if name not in TRAINABLE:
+            raise ValueError(f"{name!r}: expected sections of {', '.join(TRAINABLE)}; the tuples are those of the base")
+    return change
 
 
 class Arm(Settings):
@@ -23,13 +32,7 @@ class Arm(Settings):
     headline: bool = Field(False, description="trained with `seeds.headline` seeds instead of `seeds.others`")
     change: dict[str, Any] = Field(default_factory=dict, description="sections and keys that differ from the base")
 
-    @field_validator("change")
-    @classmethod
-    def _trainable(cls, change: dict[str, Any]) -> dict[str, Any]:
-        for name in change:
-            if name not in TRAINABLE:
-                raise ValueError(f"{name!r}: expected sections of {', '.join(TRAINABLE)}; the tuples are those of the base")
-        return change
+    _trainable = field_validator("change")(trainable)
 
 
 class Seeds(Settings):
@@ -52,14 +55,8 @@ class AblationSettings(Settings):
     resamples: int = Field(2_000, ge=100, description="of the two-level bootstrap")
     arms: dict[str, Arm] = Field(min_length=1)
 
-    _trainable = field_validator("change")(Arm._trainable.__func__)  # type: ignore[attr-defined]
-
-    @field_validator("ks")
-    @classmethod
-    def _ascending(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
-        if list(ks) != sorted({k for k in ks if k > 0}):
-            raise ValueError(f"expected cutoffs of 1 or more in ascending order, got {list(ks)}")
-        return ks
+    _trainable = field_validator("change")(trainable)
+    _ascending = field_validator("ks")(ascending_cutoffs)
 
     @model_validator(mode="after")
     def _named(self) -> AblationSettings:

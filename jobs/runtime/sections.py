@@ -204,6 +204,13 @@ class LexicalSettings(Settings):
     max_items: int = Field(2_000_000, ge=1, description="a larger catalogue leaves BM25 out: it is held in memory")
 
 
+def ascending_cutoffs(ks: tuple[int, ...]) -> tuple[int, ...]:
+    """Cutoffs of recall@k as they were given. Raises ValueError where they do not ascend from 1 or more."""
+    if list(ks) != sorted({k for k in ks if k > 0}):
+        raise ValueError(f"expected cutoffs of 1 or more in ascending order, got {list(ks)}")
+    return ks
+
+
 class EvaluateSettings(Settings):
     """Offline recall."""
 
@@ -219,12 +226,7 @@ class EvaluateSettings(Settings):
     lexical_weight: float | None = Field(None, ge=0, le=1, description="of BM25 in it; null: chosen on the validation days")
     tuning_queries: int = Field(1_000, ge=1, description="queries of the validation days that choose it, by hash")
 
-    @field_validator("ks")
-    @classmethod
-    def _ascending(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
-        if list(ks) != sorted({k for k in ks if k > 0}):
-            raise ValueError(f"expected cutoffs of 1 or more in ascending order, got {list(ks)}")
-        return ks
+    _ascending = field_validator("ks")(ascending_cutoffs)
 
 
 class ReleaseSettings(Settings):

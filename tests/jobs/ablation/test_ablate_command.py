@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
+from jobs.ablation.runs import INPUTS, run_key
 from jobs.cli import main
 from jobs.ingest.privacy import ensure_user_key
+from jobs.runtime.config import Config
+from jobs.runtime.job import Job, JobContext
+from jobs.runtime.snapshots import EMPTY
 from tests.cluster.chain import DAY, overrides
 
 ROOT = Path(__file__).parents[3]
@@ -50,3 +55,16 @@ def test_arms_are_trained_once_and_compared(tmp_path: Path, capsys: pytest.Captu
     figures = ("ordered", "clicked", "difference")
     report_again = json.loads((folder / "ablation.json").read_text())
     assert [[arm[f] for f in figures] for arm in report_again["arms"]] == [[arm[f] for f in figures] for arm in report["arms"]]
+
+
+def test_a_run_of_another_base_is_another_result_though_the_arm_is_the_same() -> None:
+    """Seed 8 is the second run of a base with seed 7 and the first of one with seed 8, over queries in another order."""
+    keys = {run_key(context_of(Config(seed=seed)), Config(seed=8).hash(), (10,)) for seed in (7, 8)}
+    assert len(keys) == 2
+    assert run_key(context_of(Config(seed=7)), "a", (10,)) == run_key(context_of(Config(seed=7)), "a", (10,))
+
+
+def context_of(config: Config) -> JobContext:
+    """A context over a warehouse in which nothing is published."""
+    job = Job("ablate", INPUTS, (), lambda context: None)
+    return JobContext(job, config, date(2026, 1, 8), EMPTY, "run", lambda: None)
