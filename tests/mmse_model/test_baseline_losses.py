@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmse_model.config import StageSettings
 from mmse_model.objectives import StagePairs, hinge_loss, random_items, slot_levels, slot_weights, three_part_loss
-from tests.mmse_model.toy import STAGES
-
-
-def ranked_above(stream: int) -> tuple[StageSettings, ...]:
-    """The toy's stages with so many stream items in each request's ranking."""
-    return (STAGES[0].model_copy(update={"per_tuple": stream}), *STAGES[1:])
+from tests.mmse_model.toy import STAGES, ranked_above
 
 
 def test_a_stage_left_out_counts_as_the_one_below_and_the_lowest_as_none() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmse_model.batch import Batch
-from mmse_model.config import ObjectiveSettings, StageSettings
+from mmse_model.config import ObjectiveSettings
 from mmse_model.loss import Objective, negatives_per_query
 from mmse_model.objectives import (
     Candidates,
@@ -21,7 +21,7 @@ from mmse_model.objectives import (
 from mmse_model.ranks import Ranks
 from mmse_model.sampling import DistinctItems, distinct_items, log_candidate_weights
 from mmse_model.towers import TwoTower
-from tests.mmse_model.toy import LAYOUT, SMALL, STAGES, ids, random_batch
+from tests.mmse_model.toy import LAYOUT, SMALL, STAGES, ids, random_batch, ranked_above
 
 POSITIVE = torch.tensor([False, False, True, True])
 ITEMS, DRAWS = 200, 64
@@ -30,11 +30,6 @@ ITEMS, DRAWS = 200, 64
 def new_model() -> TwoTower:
     torch.manual_seed(1)
     return TwoTower(LAYOUT, SMALL)
-
-
-def ranked_above(stream: int) -> tuple[StageSettings, ...]:
-    """The toy's stages with so many stream items in each request's ranking."""
-    return (STAGES[0].model_copy(update={"per_tuple": stream}), *STAGES[1:])
 
 
 def loss_of(batch: Batch, model: TwoTower | None = None, **settings: object) -> dict[str, float]:

@@ -26,6 +26,11 @@ STAGES = (
 SLOTS = 4
 
 
+def ranked_above(stream: int) -> tuple[StageSettings, ...]:
+    """The toy's stages with so many stream items in each request's ranking."""
+    return (STAGES[0].model_copy(update={"per_tuple": stream}), *STAGES[1:])
+
+
 def tokens(grain: str, *numbers: int) -> list[int]:
     """Table rows of a grain's tokens, by their number within the grain."""
     return [LAYOUT.ranges[grain].start + n for n in numbers]
