@@ -43,7 +43,7 @@ from jobs.evaluation.comparison import (
 )
 from jobs.evaluation.exact import agreement
 from jobs.evaluation.graded import Graded, graded_facts, graded_values, read_grades
-from jobs.evaluation.hybrid import Weight, choose_weight, hybrid_run
+from jobs.evaluation.hybrid import Weight, Weights, choose_weights, hybrid_run
 from jobs.evaluation.parts import open_retriever
 from jobs.evaluation.printed import printed
 from jobs.evaluation.questions import TRUTHS, Questions, collect_questions, number_queries, value_rows
@@ -95,7 +95,7 @@ def run(context: JobContext) -> None:
     queries = number_queries(context.spark, texts)
     questions = ask(context, evidence, queries, texts)
     left_out: systems.LeftOut = {}
-    answers, weight = answer(context, evidence, retriever, texts + graded.texts, tuning, left_out)
+    answers, weights = answer(context, evidence, retriever, texts + graded.texts, tuning, left_out)
     runs = [
         *(run.part(0, len(texts)) for run in answers),
         *systems.popularity_run(context, evidence.candidates, evidence.days, len(texts)),
@@ -107,7 +107,7 @@ def run(context: JobContext) -> None:
     facts["coverage"] = [
         {"system": r.system, "search": r.search, "k": k, "share": coverage(r.ranked[:, :k], catalogue)} for r in runs
     ]
-    facts["hybrid"] = dataclasses.asdict(weight)
+    facts["hybrid"] = dataclasses.asdict(weights)
     facts["strata"] = strata(context, evidence, questions, runs, values, k)
     facts["look"] = look.at_questions(context, queries, questions, runs, values[TRUTHS.index("ordered")], k)
     rows = [value_rows(values, texts, questions.frequency > 0)]
@@ -120,20 +120,21 @@ def run(context: JobContext) -> None:
 
 def answer(
     context: JobContext, evidence: Evidence, retriever: Retriever, texts: list[str], tuning: Tuning, left_out: systems.LeftOut
-) -> tuple[list[Run], Weight]:
-    """The systems that can answer any query: ours, BM25, the release before, and the first two fused at a chosen weight."""
+) -> tuple[list[Run], Weights]:
+    """The systems that can answer any query: ours, BM25, the release before, and the first two fused at chosen weights."""
     settings, asked = context.config.evaluate, texts + tuning.texts
     runs = [
         *systems.mmse_runs(context, retriever, asked),
         *systems.bm25_run(context, evidence.candidates, asked, left_out),
         *before_run(context, asked, left_out),
     ]
-    tuned = [run.part(len(texts), len(asked)) for run in runs]
-    weight = Weight(settings.lexical_weight) if settings.lexical_weight is not None else choose_weight(
-        tuned, tuning.judgements, settings.ks, settings.fusion_constant
-    )
-    answers = [run.part(0, len(texts)) for run in runs]
-    return answers + hybrid_run(answers, settings.fusion_constant, weight.value), weight
+    seen = frequencies(evidence, number_queries(context.spark, asked)) > 0
+    tuned, answers = ([run.part(a, b) for run in runs] for a, b in ((len(texts), len(asked)), (0, len(texts))))
+    if settings.lexical_weight is not None:
+        weights = Weights(Weight(settings.lexical_weight), Weight(settings.lexical_weight))
+    else:
+        weights = choose_weights(tuned, tuning.judgements, seen[len(texts):], settings.ks, settings.fusion_constant)
+    return answers + hybrid_run(answers, settings.fusion_constant, weights.of(seen[:len(texts)])), weights
 
 
 def by_grades(

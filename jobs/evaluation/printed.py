@@ -26,7 +26,7 @@ def printed(facts: Mapping[str, Any]) -> Iterator[str]:
             f"  {row['truth']} recall@{row['k']}: mmse - {other} = {row['difference']:+.3f} "
             f"[{row['low']:+.3f}, {row['high']:+.3f}], p = {row['p']:.4f}"
         )
-    yield from _weight(facts["hybrid"])
+    yield from _weights(facts["hybrid"])
     yield from _strata(facts)
     cells = (f"{r['system']} ({r['search']}) {r['share']:.3f}" for r in facts.get("coverage", ()))
     yield f"  share of the catalogue in the first {facts['k']} of any query: " + ", ".join(cells)
@@ -36,13 +36,14 @@ def printed(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {left_out} left out: {why}"
 
 
-def _weight(facts: Mapping[str, Any]) -> Iterator[str]:
-    if facts["recalls"]:
-        cells = ", ".join(f"{weight:g} {recall:.3f}" for weight, recall in facts["recalls"])
-        yield (
-            f"  hybrid: BM25 counts {facts['value']:g}, chosen on {facts['queries']:,} validation queries, ordered "
-            f"recall@{facts['k']} by weight: {cells}"
-        )
+def _weights(facts: Mapping[str, Any]) -> Iterator[str]:
+    for group, weight in facts.items():
+        if weight["recalls"]:
+            cells = ", ".join(f"{value:g} {recall:.3f}" for value, recall in weight["recalls"])
+            yield (
+                f"  hybrid: BM25 counts {weight['value']:g} for {group} queries, chosen on {weight['queries']:,} validation "
+                f"queries, mean ordered recall by weight: {cells}"
+            )
 
 
 def _graded(facts: Mapping[str, Any] | None) -> Iterator[str]:

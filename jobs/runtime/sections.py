@@ -223,7 +223,7 @@ class EvaluateSettings(Settings):
     relevant_grade: float = Field(2, gt=0, description="of dataset judgments: recall counts items with that grade or more")
     look: int = Field(10, ge=0, le=100, description="wins, losses and worst queries, each so many, side by side in the report")
     fusion_constant: float = Field(60, ge=0, description="of reciprocal-rank fusion: the higher, the less a first place counts")
-    lexical_weight: float | None = Field(None, ge=0, le=1, description="of BM25 in it; null: chosen on the validation days")
+    lexical_weight: float | None = Field(None, ge=0, le=1, description="of BM25 in it; null: two, chosen on the validation days")
     tuning_queries: int = Field(1_000, ge=1, description="queries of the validation days that choose it, by hash")
 
     _ascending = field_validator("ks")(ascending_cutoffs)

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.evaluation.comparison import Run
-from jobs.evaluation.hybrid import Weight, choose_weight, hybrid_run, reciprocal_rank_fusion
+from jobs.evaluation.hybrid import (
+    FEWEST,
+    WEIGHTS,
+    Weight,
+    Weights,
+    choose_weights,
+    hybrid_run,
+    least_of_the_best,
+    reciprocal_rank_fusion,
+)
 from mmse_model.metrics import Judgements
 
 
@@ -54,18 +63,57 @@ def test_a_weight_of_nothing_leaves_the_model_alone() -> None:
     assert alone.ranked.tolist() == [[1, 2, -1]]
 
 
+def test_each_query_can_have_a_weight_of_its_own() -> None:
+    # 1/61 + 1/62 > 1/61 for the second query only: there BM25 counts, and both rank item 2.
+    ours, bm25 = Run("mmse", "exact", np.array([[1, 2], [1, 2]])), Run("bm25", "exact", np.array([[2, 3], [2, 3]]))
+    (both,) = hybrid_run([ours, bm25], 60, np.array([0.0, 1.0]))
+    assert both.ranked.tolist() == [[1, 2], [2, 1]]
+
+
+def runs_of(ours: list[list[int]], bm25: list[list[int]]) -> list[Run]:
+    return [Run("mmse", "exact", np.array(ours)), Run("bm25", "exact", np.array(bm25))]
+
+
 def test_the_weight_is_the_lowest_of_those_that_find_most_of_what_was_ordered() -> None:
     # Item 9 is ordered. BM25 ranks it first, the model not at all: it takes the second place from the model's item 2
-    # (1/62) once w/61 is more, that is from w = 61/62 on.
-    ours, bm25 = Run("mmse", "exact", np.array([[1, 2]])), Run("bm25", "exact", np.array([[9, 8]]))
-    chosen = choose_weight([ours, bm25], Judgements.of([0], [9], queries=1), [2], 60)
-    assert (chosen.value, chosen.k, chosen.queries) == (1.0, 2, 1)
-    assert chosen.recalls == (*((n / 10, 0.0) for n in range(10)), (1.0, 1.0))
-    useless = choose_weight([ours, bm25], Judgements.of([0], [1], queries=1), [2], 60)
-    assert useless.value == 0.0
+    # (1/62) once w/61 is more, that is from w = 61/62 on; at 1 it ties with the model's item 1, and the higher id is first.
+    runs = runs_of([[1, 2]], [[9, 8]])
+    chosen = choose_weights(runs, Judgements.of([0], [9], queries=1), np.array([True]), [1, 2], 60)
+    assert chosen.seen == Weight(1.0, 1, (*((n / 10, 0.0) for n in range(10)), (1.0, 1.0)))
+    useless = choose_weights(runs, Judgements.of([0], [1], queries=1), np.array([True]), [1, 2], 60)
+    assert useless.seen.value == useless.unseen.value == 0.0
+
+
+def test_queries_that_training_saw_and_that_it_did_not_choose_apart_where_they_are_many() -> None:
+    # Item 9 is BM25's first. It was ordered for the unseen queries, the model's item 2 for the seen ones.
+    def chosen(each: int) -> Weights:
+        runs = runs_of([[1, 2]] * 2 * each, [[9, 8]] * 2 * each)
+        ordered = Judgements.of(range(2 * each), [2] * each + [9] * each, queries=2 * each)
+        return choose_weights(runs, ordered, np.repeat([True, False], each), [2], 60)
+
+    apart = chosen(FEWEST)
+    assert (apart.seen.value, apart.unseen.value) == (0.0, 1.0)
+    assert apart.of(np.array([False, True])).tolist() == [1.0, 0.0]
+    together = chosen(FEWEST - 1)
+    assert together.seen == together.unseen
+    assert together.seen.queries == 2 * (FEWEST - 1)
+
+
+def test_a_gain_within_one_standard_error_is_not_taken() -> None:
+    # At weight .1 three queries of 100 gain 1 and two lose 1: +.01, with a standard error of sqrt(.05) / 10 = .022.
+    gain = np.array([1.0] * 3 + [-1.0] * 2 + [0.0] * 95)
+    recalls = np.tile(np.where(gain < 0, 1.0, 0.0), (len(WEIGHTS), 1))
+    recalls[1] += gain
+    assert least_of_the_best(recalls).value == 0.0
+    # Five that gain and none that loses: +.05, with .022.
+    recalls = np.zeros((len(WEIGHTS), 100))
+    recalls[1, :5] = 1.0
+    assert least_of_the_best(recalls).value == 0.1
 
 
 def test_with_nothing_to_compare_both_count_alike() -> None:
-    ours, bm25 = Run("mmse", "exact", np.empty((0, 2), np.int64)), Run("bm25", "exact", np.empty((0, 2), np.int64))
-    assert choose_weight([ours, bm25], Judgements.of([], [], queries=0), [2], 60) == Weight(1.0)
-    assert choose_weight([ours], Judgements.of([], [], queries=0), [2], 60) == Weight(1.0)
+    none = Judgements.of([], [], queries=0)
+    alike = Weights(Weight(1.0), Weight(1.0))
+    runs = [Run(system, "exact", np.empty((0, 2), np.int64)) for system in ("mmse", "bm25")]
+    assert choose_weights(runs, none, np.empty(0, bool), [2], 60) == alike
+    assert choose_weights(runs[:1], none, np.empty(0, bool), [2], 60) == alike
