@@ -52,8 +52,12 @@ def attribute_tokens(
 def price_bucket(prices: Sequence[float | None], buckets: int) -> NDArray[np.int64]:
     """(N,) buckets: 0 below 1, then one per doubling, the last open; -1 where the price is absent or not positive."""
     values = np.asarray(prices, dtype=np.float64).reshape(-1)
-    found = np.searchsorted(2.0 ** np.arange(buckets - 1), values, side="right")
-    return np.where(values > 0, found, -1)
+    return np.where(values > 0, np.searchsorted(price_bounds(buckets), values, side="right"), -1)
+
+
+def price_bounds(buckets: int) -> NDArray[np.float64]:
+    """(buckets - 1,) the lowest price of every bucket but the first."""
+    return 2.0 ** np.arange(buckets - 1)
 
 
 def category_tokens(path: Any) -> list[str]:

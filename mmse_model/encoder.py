@@ -23,13 +23,19 @@ Vectors = NDArray[np.float32]
 
 
 class Encoder:
-    """Query and item vectors of one model, on a CPU; safe to share between threads, since nothing in it changes."""
+    """Query and item vectors of one model, on a CPU; safe to share between threads, since nothing in it changes.
 
-    def __init__(self, model: TwoTower, grains: Grains, threads: int | None = None, block: int = 1_024) -> None:
-        self.model, self.grains, self.threads, self.block = model.eval(), grains, threads, block
+    A tower is called for `block` rows at a time. Where these calls are `fixed`, the last is filled up to as many, for the
+    number of rows that are multiplied together may decide the last bit of each: then a vector's bits are its text's alone.
+    """
+
+    def __init__(
+        self, model: TwoTower, grains: Grains, threads: int | None = None, block: int = 1_024, *, fixed: bool = False
+    ) -> None:
+        self.model, self.grains, self.threads, self.block, self.fixed = model.eval(), grains, threads, block, fixed
 
     @staticmethod
-    def open(folder: str | Path, threads: int | None = None) -> Encoder:
+    def open(folder: str | Path, threads: int | None = None, block: int = 1_024, *, fixed: bool = False) -> Encoder:
         """Opens what `save_model` wrote; `threads` is the number of torch threads of each call (None: torch's own).
 
         Raises ValueError that names the file which is missing, damaged or does not fit the others.
@@ -46,7 +52,7 @@ class Encoder:
             model.load_state_dict(tensors)
         except RuntimeError as error:
             raise ValueError(f"{folder / WEIGHTS}: does not fit {CARD} ({' '.join(str(error).split())})") from None
-        return Encoder(model, grains, threads)
+        return Encoder(model, grains, threads, block, fixed=fixed)
 
     @property
     def dimension(self) -> int:
@@ -78,8 +84,13 @@ class Encoder:
 
     def _blocks(self, encode: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> Vectors:
         with torch.inference_mode(), torch_threads(self.threads):
-            parts = [encode(part).numpy() for part in ids.split(self.block)] if len(ids) else []
+            parts = [encode(self._filled(part))[: len(part)].numpy() for part in ids.split(self.block)] if len(ids) else []
         return np.concatenate(parts) if parts else np.empty((0, self.dimension), np.float32)
+
+    def _filled(self, ids: torch.Tensor) -> torch.Tensor:
+        """The ids of one call, with copies of its first row where the call is to have `block` rows."""
+        missing = self.block - len(ids) if self.fixed else 0
+        return torch.cat([ids, ids[:1].expand(missing, -1)]) if missing else ids
 
 
 def save_model(folder: Path, model: TwoTower, grains: Grains, stages: tuple[StageSettings, ...]) -> None:

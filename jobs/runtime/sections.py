@@ -176,8 +176,11 @@ class StreamSettings(Settings):
 class EmbedSettings(Settings):
     """Item embedding."""
 
-    block: int = Field(1_024, ge=1, description="dense ids per fixed block, encoded in one call")
+    block: int = Field(1_024, ge=1, description="items of every call of the tower; part of a vector's bits")
     rows_per_file: int = Field(250_000, ge=1, description="vectors per task and file; small catalogues use every core")
+    carry_over: bool = Field(
+        True, description="an unchanged item keeps its vector while the model stays; false: every item goes through the tower"
+    )
 
 
 class IndexSettings(Settings):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ def config_in(folder: Path, **sections: dict[str, Any]) -> Config:
 
 def publish(
     spark: Any, config: Config, writes: tuple[str, ...], write: Callable[[JobContext], None],
-    reads: tuple[str, ...] = (),
+    reads: tuple[str, ...] = (), day: date = DAY,
 ) -> JobContext:
     """Runs `write` as a job that may write those datasets, and commits."""
-    return run_job(Job("given", reads=reads, writes=writes, run=write), config, DAY, lambda: spark)
+    return run_job(Job("given", reads=reads, writes=writes, run=write), config, day, lambda: spark)
 
 
 def publish_model(spark: Any, config: Config, seed: int = 0) -> str:
@@ -44,7 +45,7 @@ def publish_model(spark: Any, config: Config, seed: int = 0) -> str:
     return context.outputs["model", context.dt].content_hash
 
 
-def publish_encoder(spark: Any, config: Config) -> str:
+def publish_encoder(spark: Any, config: Config, seed: int = 3) -> str:
     """A real model of DIMENSION, untrained, with a vocabulary of six words; returns its content hash."""
     import torch
 
@@ -53,7 +54,7 @@ def publish_encoder(spark: Any, config: Config) -> str:
     from mmse_model.towers import TwoTower
 
     grains = Grains.build({"word": ["usb", "cable", "0", "1", "2", "3"]}, config.grains)
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     model = TwoTower(grains.layout, config.model)
     metrics = {"parameters_not_finite": 0.0, "validation_recall": 0.5, "last_loss": 1.0}
     context = publish(spark, config, ("model",), lambda c: c.write_files(
@@ -69,29 +70,34 @@ def unit_vectors(rows: int, seed: int = 0, centres: int = 8) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def embedding_rows(ids: np.ndarray, vectors: np.ndarray) -> pa.Table:
-    """Rows of `embeddings`, object id `o<dense id>`."""
+def embedding_rows(ids: np.ndarray, vectors: np.ndarray, inputs: Mapping[int, int] | None = None) -> pa.Table:
+    """Rows of `embeddings`, object id `o<dense id>`; equal vectors have equal inputs, where `inputs` by id says nothing else."""
     names = pa.array([f"o{number}" for number in ids.tolist()])
-    columns = [pa.array(ids, pa.int64()), names, pack_vectors(vectors)]
+    hashes = [inputs[n] for n in ids.tolist()] if inputs else [zlib.crc32(vector.tobytes()) for vector in vectors]
+    columns = [pa.array(ids, pa.int64()), names, pack_vectors(vectors), pa.array(hashes, pa.int64())]
     return pa.Table.from_arrays(columns, schema=EMBEDDINGS.arrow_schema())
 
 
 def publish_embeddings(
-    spark: Any, config: Config, ids: np.ndarray, vectors: np.ndarray, model: str, files: int = 2
+    spark: Any, config: Config, ids: np.ndarray, vectors: np.ndarray, model: str, files: int = 2, day: date = DAY,
+    inputs: Mapping[int, int] | None = None, block: int = 1_024,
 ) -> JobContext:
-    """Embeddings in dense-id order in so many files; the figures of the audit are as they should be."""
-    facts = {"dimension": DIMENSION, "model": model, "items": "0" * 64, "numbering": "1"}
+    """Embeddings in dense-id order in so many files; the figures of the audit are as they should be.
+
+    They come from the model published on DAY, whatever their own `day`.
+    """
+    facts = {"dimension": DIMENSION, "block": block, "model": model, "items": "0" * 64, "numbering": "1"}
     good = {
-        "missing_items": 0.0, "unknown_items": 0.0, "not_finite": 0.0, "norm_off_one": 0.0,
+        "missing_items": 0.0, "unknown_items": 0.0, "not_finite": 0.0, "norm_off_one": 0.0, "carried_over_off": 0.0,
         "mean_pairwise_cosine": 0.1, "effective_rank": 8.0,
     }
 
     def write(context: JobContext) -> None:
-        frame = spark.createDataFrame(embedding_rows(ids, vectors)).repartitionByRange(files, "dense_id")
-        context.manifest("model")
+        frame = spark.createDataFrame(embedding_rows(ids, vectors, inputs)).repartitionByRange(files, "dense_id")
+        context.manifest("model", DAY.isoformat())
         context.write("embeddings", frame.sortWithinPartitions("dense_id"), facts=facts, metrics=good)
 
-    return publish(spark, config, ("embeddings",), write, reads=("model",))
+    return publish(spark, config, ("embeddings",), write, reads=("model",), day=day)
 
 
 def item_rows(rows: int) -> list[tuple[Any, ...]]:
@@ -104,7 +110,9 @@ def item_rows(rows: int) -> list[tuple[Any, ...]]:
     ]
 
 
-def publish_items(spark: Any, config: Config, rows: int) -> JobContext:
-    """A catalogue of `item_rows`."""
-    frame = spark.createDataFrame(item_rows(rows), ITEMS.spark_schema())
-    return publish(spark, config, ("items",), lambda c: c.write("items", frame, facts={"numbering": "1"}) and None)
+def publish_items(
+    spark: Any, config: Config, rows: int, day: date = DAY, change: Callable[[tuple[Any, ...]], tuple[Any, ...]] = lambda row: row
+) -> JobContext:
+    """A catalogue of `item_rows`, each as `change` leaves it."""
+    frame = spark.createDataFrame([change(row) for row in item_rows(rows)], ITEMS.spark_schema())
+    return publish(spark, config, ("items",), lambda c: c.write("items", frame, facts={"numbering": "1"}) and None, day=day)

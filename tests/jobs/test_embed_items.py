@@ -1,26 +1,32 @@
-"""Items through an encoder on real Spark: fixed blocks, any layout, figures of the committed rows."""
+"""Items through an encoder on real Spark: any layout, only what changed, figures of the committed rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.embed_items import JOB, embed, task_count
-from jobs.index.encoding import whole_blocks
+from jobs.index.earlier import EarlierVectors
+from jobs.index.encoding import gathered, inputs_hash
 from jobs.index.measures import coverage, spread, tally
 from jobs.index.plan import read_row_groups
 from jobs.index.vectors import hash_sample, pack_vectors, unpack_vectors
 from jobs.runtime.config import Config
-from jobs.runtime.errors import Blocked
+from jobs.runtime.errors import Blocked, InputError
 from jobs.runtime.job import JobContext, run_job
 from jobs.runtime.manifest import Manifest
+from jobs.runtime.store import file_facts
+from mmse_model.attributes import price_bucket
 from mmse_model.encoder import Encoder
 from schemas import ITEMS
 from tests.jobs.published import (
@@ -30,6 +36,7 @@ from tests.jobs.published import (
     embedding_rows,
     item_rows,
     publish,
+    publish_embeddings,
     publish_encoder,
     publish_items,
     unit_vectors,
@@ -38,45 +45,77 @@ from tests.jobs.published import (
 MODEL = {"dimension": DIMENSION, "hidden": 8}
 
 
-def rows_per_call() -> Callable[[], Any]:
-    """An opener of an encoder whose vectors tell how many items one call encoded, and the length of the title."""
+def item_length() -> Callable[[], Any]:
+    """An opener of an encoder whose vectors tell the length of the title, and how many items it was asked for at a time."""
     def opener() -> Any:
-        class Counting:
+        class Length:
             def encode_items(self, titles: Any, brands: Any, category_paths: Any, shops: Any, prices: Any) -> Any:
-                return np.array([[len(titles), len(title)] for title in titles], dtype=np.float32)
+                return np.array([[len(title), len(titles)] for title in titles], dtype=np.float32)
 
-        return Counting()
+        return Length()
 
     return opener
 
 
-# -- the pure function -------------------------------------------------------------------
+def hashed(spark: Any, rows: Sequence[tuple[Any, ...]], buckets: int = 8) -> Any:
+    """The available ones of rows of `items`, with their inputs."""
+    return spark.createDataFrame(rows, ITEMS.spark_schema()).where("available").withColumn("inputs", inputs_hash(buckets))
+
+
+# -- the pure functions ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("partitions, tasks, adaptive", [(1, 2, "true"), (3, 1, "false"), (7, 5, "true")])
-def test_a_block_is_one_call_whatever_the_layout(spark: Any, partitions: int, tasks: int, adaptive: str) -> None:
-    """Of 30 items 6, 13, 20 and 27 are not available: blocks of 10 dense ids hold 9, 9 and 8 rows."""
-    items = spark.createDataFrame(item_rows(30), ITEMS.spark_schema()).where("available").repartition(partitions)
+def test_every_item_gets_its_own_vector_whatever_the_layout(spark: Any, partitions: int, tasks: int, adaptive: str) -> None:
+    """Titles are `usb cable <n>`: 11 letters for one digit, 12 for two."""
     spark.conf.set("spark.sql.adaptive.enabled", adaptive)
     try:
-        found = embed(items, rows_per_call(), block=10, tasks=tasks).collect()
+        found = embed(hashed(spark, item_rows(30)).repartition(partitions), item_length(), 2, tasks).collect()
     finally:
         spark.conf.set("spark.sql.adaptive.enabled", "true")
-    calls = {row.dense_id: int(np.frombuffer(row.vector, "<f4")[0]) for row in found}
-    assert calls == {n: {0: 9, 1: 9, 2: 8}[n // 10] for n in range(30) if n % 7 != 6}
+    lengths = {row.dense_id: int(np.frombuffer(row.vector, "<f4")[0]) for row in found}
+    assert lengths == {n: 11 if n < 10 else 12 for n in range(30) if n % 7 != 6}
 
 
-@given(
-    ids=st.lists(st.integers(0, 60), unique=True, min_size=1, max_size=40).map(sorted),
-    cuts=st.lists(st.integers(0, 40), max_size=5), block=st.integers(1, 20),
-)
-def test_blocks_are_whole_wherever_arrow_cuts(ids: list[int], cuts: list[int], block: int) -> None:
-    bounds = [0, *sorted(min(c, len(ids)) for c in cuts), len(ids)]
-    columns = [pa.array(ids[low:high], pa.int64()) for low, high in zip(bounds, bounds[1:])]
-    batches = [pa.RecordBatch.from_pydict({"dense_id": column}) for column in columns]
-    tables = [t["dense_id"].to_pylist() for t in whole_blocks(iter(batches), block)]
-    assert [n for table in tables for n in table] == ids
-    assert [{n // block for n in table} for table in tables] == [{b} for b in sorted({n // block for n in ids})]
+@given(sizes=st.lists(st.integers(0, 30), max_size=8), rows=st.integers(1, 20))
+def test_items_are_gathered_in_equal_numbers_wherever_arrow_cuts(sizes: list[int], rows: int) -> None:
+    bounds = np.cumsum([0, *sizes]).tolist()
+    batches = [pa.RecordBatch.from_pydict({"n": pa.array(range(low, high), pa.int64())}) for low, high in zip(bounds, bounds[1:])]
+    tables = [table["n"].to_pylist() for table in gathered(iter(batches), rows)]
+    assert [n for table in tables for n in table] == list(range(bounds[-1]))
+    assert all(len(table) == rows for table in tables[:-1]) and all(0 < len(table) <= rows for table in tables)
+
+
+def changed_rows(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Another title for item 1, brand for 2, path for 3, shop for 4; 5 loses its price, 7 moves from 0.7 to 2.5, 8 within
+    the bucket below 1; 9 goes, and 6, which was not available, comes."""
+    number, values = row[1], list(row)
+    column = {1: 3, 2: 4, 3: 5, 4: 6}.get(number)
+    if column:
+        values[column] = "other"
+    values[7] = {5: None, 7: 2.5, 8: 0.9}.get(number, row[7])
+    values[8] = {9: False, 6: True}.get(number, row[8])
+    return tuple(values)
+
+
+def test_the_hash_changes_with_what_the_tower_reads_and_a_price_within_its_bucket_changes_nothing(spark: Any) -> None:
+    rows = [(*row[:7], 4.0 if row[1] == 5 else row[7], *row[8:]) for row in item_rows(12)]
+    before = {row.dense_id: row.inputs for row in hashed(spark, rows).collect()}
+    after = {row.dense_id: row.inputs for row in hashed(spark, [changed_rows(row) for row in rows]).collect()}
+    assert {n for n in before.keys() & after.keys() if before[n] != after[n]} == {1, 2, 3, 4, 5, 7}
+    assert after.keys() - before.keys() == {6} and before.keys() - after.keys() == {9}
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), min_size=1, max_size=8), st.integers(2, 20))
+def test_prices_that_the_tower_tells_apart_have_different_hashes_and_no_others(
+    spark: Any, prices: list[float | None], buckets: int
+) -> None:
+    item = item_rows(1)[0]
+    frame = spark.createDataFrame([(*item[:1], n, *item[2:7], p, *item[8:]) for n, p in enumerate(prices)], ITEMS.spark_schema())
+    hashes = [row.inputs for row in frame.withColumn("inputs", inputs_hash(buckets)).orderBy("dense_id").collect()]
+    classes = price_bucket(prices, buckets).tolist()
+    pairs = [(one, two) for one in range(len(prices)) for two in range(len(prices))]
+    assert all((hashes[one] == hashes[two]) == (classes[one] == classes[two]) for one, two in pairs)
 
 
 def test_tasks_suit_the_cores_then_the_files_and_never_cut_a_block() -> None:
@@ -190,3 +229,111 @@ def test_a_catalogue_of_which_nothing_is_available_is_refused(spark: Any, tmp_pa
     publish(spark, config, ("items",), lambda c: c.write("items", frame) and None)
     with pytest.raises(Blocked, match="none of 3 items is available"):
         run_job(JOB, config, DAY, lambda: spark)
+
+
+# -- the day after -----------------------------------------------------------------------
+
+NEXT = DAY + timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def day_after(spark: Any, config: Config, embedded: JobContext) -> JobContext:
+    """The catalogue of the next day, with `changed_rows` and ten items more, by the same model."""
+    publish_items(spark, config, 110, NEXT, changed_rows)
+    return run_job(JOB, config, NEXT, lambda: spark)
+
+
+def test_only_what_changed_goes_through_the_tower(day_after: JobContext, embedded: JobContext) -> None:
+    """Of 100 items 86 were available. 1, 2, 3, 4, 7 differ (5 had no price before), 6 and nine of the ten new ones are new."""
+    metrics = day_after.outputs["embeddings", day_after.dt].metrics
+    assert (metrics["embedded"], metrics["carried_over"], metrics["removed"]) == (5 + 1 + 9, 86 - 5 - 1, 1)
+    assert metrics["carried_over_off"] == 0
+    assert ("embeddings", embedded.dt) in day_after.inputs
+    assert day_after.notes["embedded"] == "15" and day_after.notes["carried over"] == "80" and day_after.notes["removed"] == "1"
+    first = embedded.outputs["embeddings", embedded.dt].metrics
+    assert (first["embedded"], first["carried_over"], first["removed"]) == (86, 0, 0)
+
+
+@pytest.mark.parametrize("files", [10**6, 17])
+def test_carrying_over_gives_the_bits_of_a_full_run(spark: Any, config: Config, day_after: JobContext, files: int) -> None:
+    full = config.model_copy(update={"embed": config.embed.model_copy(update={"carry_over": False, "rows_per_file": files})})
+    manifest = run_job(JOB, full, NEXT, lambda: spark).outputs["embeddings", day_after.dt]
+    assert (manifest.metrics["embedded"], manifest.metrics["carried_over"]) == (95, 0)
+    assert manifest.content_hash == day_after.outputs["embeddings", day_after.dt].content_hash
+
+
+def test_the_tower_is_not_asked_for_what_is_carried_over(spark: Any, config: Config, embedded: JobContext) -> None:
+    manifest = embedded.outputs["embeddings", embedded.dt]
+    groups = read_row_groups(folder(embedded, "embeddings", manifest.run_id), manifest.files)
+    rows = [changed_rows(row) for row in item_rows(100)]
+    found = embed(hashed(spark, rows, config.grains.attribute.price_buckets), wide_lengths(), DIMENSION, 1, groups).collect()
+    asked = {row.dense_id for row in found if np.frombuffer(row.vector, "<f4")[0] == 6}
+    assert asked == {1, 2, 3, 4, 6, 7}
+
+
+def wide_lengths() -> Callable[[], Any]:
+    """An opener of an encoder whose vectors of DIMENSION hold the number of items it was asked for."""
+    def opener() -> Any:
+        class Wide:
+            def encode_items(self, titles: Any, *others: Any) -> Any:
+                return np.full((len(titles), DIMENSION), len(titles), dtype=np.float32)
+
+        return Wide()
+
+    return opener
+
+
+@pytest.mark.parametrize("change", ["model", "block"])
+def test_another_model_or_other_calls_carry_nothing_over(spark: Any, tmp_path: Path, change: str) -> None:
+    config = config_in(tmp_path, model=MODEL, embed={"block": 16})
+    publish_encoder(spark, config)
+    publish_items(spark, config, 20)
+    run_job(JOB, config, DAY, lambda: spark)
+    if change == "model":
+        publish_encoder(spark, config, seed=4)
+    else:
+        config = config.model_copy(update={"embed": config.embed.model_copy(update={"block": 32})})
+    context = run_job(JOB, config, DAY, lambda: spark)
+    assert context.outputs["embeddings", context.dt].metrics["carried_over"] == 0
+    assert ("embeddings", context.dt) not in context.inputs
+
+
+def test_a_vector_that_the_tower_no_longer_gives_blocks(spark: Any, tmp_path: Path) -> None:
+    """Embeddings that claim the model and the items of the day, with vectors of neither."""
+    config = config_in(tmp_path, model=MODEL, embed={"block": 16})
+    model = publish_encoder(spark, config)
+    publish_items(spark, config, 40)
+    buckets = config.grains.attribute.price_buckets
+    inputs = {row.dense_id: row.inputs for row in hashed(spark, item_rows(40), buckets).collect()}
+    publish_embeddings(spark, config, np.array(sorted(inputs)), unit_vectors(len(inputs)), model, inputs=inputs, block=16)
+    with pytest.raises(Blocked, match="carried_over_off is 35"):
+        run_job(JOB, config, DAY, lambda: spark)
+
+
+def test_an_earlier_file_that_was_altered_is_named(spark: Any, tmp_path: Path) -> None:
+    publish_dir = tmp_path / "earlier"
+    spark.createDataFrame(embedding_rows(np.arange(5), unit_vectors(5))).coalesce(1).write.parquet(str(publish_dir))
+    (group,) = read_row_groups(publish_dir, file_facts(publish_dir))
+    with pytest.raises(InputError, match="altered since it was published"):
+        EarlierVectors([replace(group, sha256="0" * 64)], DIMENSION).vectors_of(np.arange(5), np.zeros(5, np.int64))
+
+
+@given(
+    then=st.dictionaries(st.integers(0, 40), st.integers(0, 2), min_size=1), now=st.dictionaries(st.integers(0, 40), st.integers(0, 2), min_size=1),
+    asked=st.integers(1, 10),
+)
+def test_vectors_come_back_for_equal_inputs_alone(
+    tmp_path_factory: pytest.TempPathFactory, then: dict[int, int], now: dict[int, int], asked: int
+) -> None:
+    path = tmp_path_factory.mktemp("earlier") / "part.parquet"
+    ids = np.array(sorted(then))
+    vectors = np.stack([[number, then[number]] for number in ids.tolist()]).astype(np.float32)
+    table = pa.table({"dense_id": pa.array(ids), "inputs": pa.array([then[n] for n in ids.tolist()]), "vector": pack_vectors(vectors)})
+    pq.write_table(table, path, row_group_size=7)
+    earlier = EarlierVectors(read_row_groups(path.parent, file_facts(path.parent)), 2)
+    found: dict[int, list[float]] = {}
+    wanted = np.array(sorted(now))
+    for part in np.split(wanted, range(asked, len(wanted), asked)):
+        given, carried = earlier.vectors_of(part, np.array([now[n] for n in part.tolist()]))
+        found |= {int(n): vector.tolist() for n, vector in zip(part[carried], given[carried])}
+    assert found == {n: [n, then[n]] for n in now if then.get(n) == now[n]}

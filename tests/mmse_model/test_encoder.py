@@ -118,3 +118,18 @@ def test_a_model_that_fuses_before_it_compares_has_no_parts_to_show(tmp_path: Pa
     save_model(tmp_path, TwoTower(GRAINS.layout, settings), GRAINS, STAGES)
     encoder = Encoder.open(tmp_path)
     assert encoder.contributions(encoder.encode_queries(["red"])[0], encoder.encode_items(*ITEMS)) == {}
+
+
+def test_fixed_calls_have_one_number_of_rows_and_give_an_item_its_own_bits(folder: Path) -> None:
+    """Whatever stands beside it: alone, among others, in another order, in the last call or not."""
+    encoder = Encoder.open(folder, threads=1, block=8, fixed=True)
+    seen: list[int] = []
+    tower = encoder.model.encode_items
+    encoder.model.encode_items = lambda ids: (seen.append(len(ids)), tower(ids))[1]  # type: ignore[method-assign]
+    titles = [f"usb {'red ' * (n % 4)}cable {n}" for n in range(21)]
+    columns = [[None] * 21] * 3 + [[float(n) for n in range(21)]]
+    every = encoder.encode_items(titles, *columns)
+    for picked in ([20], [3, 5, 7], list(reversed(range(21))), list(range(4, 17))):
+        some = encoder.encode_items([titles[n] for n in picked], *([column[n] for n in picked] for column in columns))
+        assert np.array_equal(some, every[picked])
+    assert set(seen) == {8}
