@@ -1,4 +1,4 @@
-"""Synthetic tuples and item stream of any size, in the layout that the job writes, and the same rows as list columns.
+"""Synthetic tuples and item stream of any size, in the layout that the job writes, and, where wanted, as list columns.
 
 Shapes and sparsity are those of the demo's settings: titles of 5 to 14 words, queries of 1 to 5, about four of eight slots
 with an item, two known positives: most of a packed row is padding.
@@ -17,8 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mmse_model.config import GrainsSettings
+from mmse_model.layout import GrainLayout, make_layout
 from mmse_model.packed import stream_columns, tuple_columns
 from schemas import ITEM_STREAM, TUPLES, Dataset
+from schemas.vocabulary import GRAINS
 
 SHAPES = {"Q": 40, "S": 8, "I": 80, "P": 16}
 ROWS_PER_FILE = 8_192
@@ -26,6 +29,8 @@ ENTRIES_PER_TUPLE = 2
 CATALOGUE = 50_000
 QUERY_GRAINS, ITEM_GRAINS = (8, 8, 24), (16, 16, 40, 8)
 """Widths of word, bigram, trigram and attribute in a row of ids."""
+TABLE_ROWS = 25_000
+"""Rows of each grain in the embedding table; tokens are drawn from the first 20,000."""
 FILLED = (0.9, 0.9, 0.8, 0.7, 0.6, 0.2, 0.3, 0.05)
 """Share of tuples with an item in each slot."""
 
@@ -50,12 +55,18 @@ class Files:
         return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in [*self.tuples, *self.stream]}
 
 
-def write(folder: Path, rows: int) -> Files:
-    """Writes `rows` tuples and twice as many stream entries."""
+def write(folder: Path, rows: int, *, lists: bool = True) -> Files:
+    """Writes `rows` tuples and twice as many stream entries; `lists` writes them as list columns, too."""
     catalogue = Catalogue(np.random.default_rng(7))
-    _write(folder, "tuples", TUPLES, tuple_columns(SHAPES), rows, catalogue.tuples)
-    _write(folder, "stream", ITEM_STREAM, stream_columns(SHAPES), ENTRIES_PER_TUPLE * rows, catalogue.entries)
+    _write(folder, "tuples", TUPLES, tuple_columns(SHAPES), rows, catalogue.tuples, lists)
+    _write(folder, "stream", ITEM_STREAM, stream_columns(SHAPES), ENTRIES_PER_TUPLE * rows, catalogue.entries, lists)
     return Files.below(folder)
+
+
+def grain_layout() -> GrainLayout:
+    """Where the ids of the rows stand in the embedding table of a model."""
+    settings = GrainsSettings()
+    return make_layout(settings, {grain: TABLE_ROWS - getattr(settings, grain).bins for grain in GRAINS})
 
 
 class Catalogue:
@@ -94,7 +105,7 @@ class Catalogue:
         counts = (words, words - 1, 6 * words, np.full_like(words, 6))
         parts = []
         for grain, (width, count) in enumerate(zip(grains, counts)):
-            drawn = 1 + 25_000 * grain + 20_000 * self.random.random((len(words), width)) ** 3
+            drawn = 1 + TABLE_ROWS * grain + 20_000 * self.random.random((len(words), width)) ** 3
             parts.append((drawn * (np.arange(width) < count[:, None])).astype(np.int32))
         return np.concatenate(parts, axis=1)
 
@@ -108,16 +119,17 @@ def row_bytes() -> int:
     return width(TUPLES, tuple_columns(SHAPES)) + ENTRIES_PER_TUPLE * width(ITEM_STREAM, stream_columns(SHAPES))
 
 
-def _write(folder: Path, name: str, dataset: Dataset, shapes: Mapping[str, Any], rows: int, make: Any) -> None:
-    packed, lists = folder / name, folder / f"{name}_lists"
+def _write(folder: Path, name: str, dataset: Dataset, shapes: Mapping[str, Any], rows: int, make: Any, lists: bool) -> None:
+    packed, as_lists = folder / name, folder / f"{name}_lists"
     packed.mkdir(parents=True)
-    lists.mkdir()
+    as_lists.mkdir()
     plain = [c for c in dataset.column_names if c not in dataset.packed]
     for start in range(0, rows, ROWS_PER_FILE):
         columns = make(np.arange(start, min(start + ROWS_PER_FILE, rows)))
         file = f"part-{start:09}.parquet"
         _save(packed_table(dataset, columns), packed / file, plain)
-        _save(list_table(dataset, shapes, columns), lists / file, True)
+        if lists:
+            _save(list_table(dataset, shapes, columns), as_lists / file, True)
 
 
 def _save(table: pa.Table, path: Path, dictionary: Any) -> None:

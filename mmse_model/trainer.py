@@ -107,7 +107,8 @@ class Trainer:
         self._resume()
         for epoch in range(len(self.history), self.settings.epochs):
             progress = self._epoch(epoch)
-            record = {"epoch": epoch + 1, **progress.means(), "validation": self._validate(), **progress.speed()}
+            speed = progress.speed()  # before the validation, which is no training
+            record = {"epoch": epoch + 1, **progress.means(), "validation": self._validate(), **speed}
             self.history.append(record)
             self._keep()
             if self.ranks.first:

@@ -20,9 +20,9 @@ from mmse_model.config import ModelSettings, Settings, StageSettings, TrainSetti
 from mmse_model.encoder import torch_threads
 from mmse_model.layout import GrainLayout
 from mmse_model.loss import Objective
-from mmse_model.ranks import process_group
+from mmse_model.ranks import Ranks, process_group
 from mmse_model.towers import TwoTower
-from mmse_model.trainer import Trainer
+from mmse_model.trainer import Loader, Trainer
 from mmse_model.validation import Validation
 
 
@@ -52,19 +52,30 @@ def run_training(task_json: str, report: Callable[[str], None] = print) -> None:
     """
     task = TrainingTask.model_validate_json(task_json)
     with process_group() as ranks, torch_threads(task.train.threads):
-        device = pick_device()
-        model = new_model(task).to(device)
-        objective = Objective(task.stages, task.train.objective, device, own=task.shapes.get("N", 0))
-        loader = TupleLoader(
-            list(task.train_files), list(task.stream_files), task.shapes, task.train.batch_size,
-            task.train.stream_items, task.seed, rank=ranks.rank, world=ranks.world,
-            digests=task.digests, workers=task.train.loader_workers,
-        )
         validation = read_validation(task)
-        trainer = Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks)
+        trainer = new_trainer(task, new_loader(task, ranks), validation, report, ranks)
         if ranks.first:
             report(validation.describe() if validation else "validation: no tuples, the last epoch's weights are kept")
         trainer.fit()
+
+
+def new_loader(task: TrainingTask, ranks: Ranks) -> TupleLoader:
+    """This rank's batches of the task's files."""
+    train = task.train
+    return TupleLoader(
+        list(task.train_files), list(task.stream_files), task.shapes, train.batch_size, train.stream_items, task.seed,
+        rank=ranks.rank, world=ranks.world, digests=task.digests, workers=train.loader_workers,
+    )
+
+
+def new_trainer(
+    task: TrainingTask, loader: Loader, validation: Validation | None, report: Callable[[str], None], ranks: Ranks
+) -> Trainer:
+    """A trainer of the task's model that takes batches from `loader`, on this process's device."""
+    device = pick_device()
+    model = new_model(task).to(device)
+    objective = Objective(task.stages, task.train.objective, device, own=task.shapes.get("N", 0))
+    return Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks)
 
 
 def new_model(task: TrainingTask) -> TwoTower:
