@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ STAGES = (
     StageSettings(name="ordered", evidence="ordered", per_tuple=1, positive=True, margin=0.3),
 )
 SLOTS = 4
+POSITIVE = torch.tensor([False, False, True, True])
+"""Which slots hold positives."""
 
 
 def ranked_above(stream: int) -> tuple[StageSettings, ...]:
@@ -73,6 +76,19 @@ def random_batch(seed: int, rows: int = 6, stream: int = 5, catalogue: int = 12)
         known_positives=known, stream_ids=drawn, stream_items=items[drawn],
         stream_title_queries=random_ids("query", stream, generator),
         stream_share=torch.full((stream,), 1 / catalogue), stream_probability=torch.full((stream,), 1 / catalogue),
+    )
+
+
+def two_rows() -> Batch:
+    """Row 0: unclicked 5, clicked 1. Row 1: clicked 5, ordered 2. Stream: 5, 7, 7. Row 1 knows 7 as a positive."""
+    batch = random_batch(0, rows=2, stream=3)
+    dense = torch.tensor([[5, -1, 1, -1], [-1, -1, 5, 2]])
+    stream = torch.tensor([5, 7, 7])
+    by_item = {n: ids("item", word=[n % 8], attribute=[n % 5]) for n in range(8)}
+    items = torch.stack([torch.cat([by_item[max(n, 0)] for n in row]) for row in dense.tolist()])
+    return replace(
+        batch, dense_ids=dense, items=items, stream_ids=stream, known_positives=torch.tensor([[-1, -1], [7, -1]]),
+        stream_items=torch.cat([by_item[n] for n in stream.tolist()]),
     )
 
 
