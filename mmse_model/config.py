@@ -91,6 +91,14 @@ class ObjectiveSettings(Settings):
     unclicked_in_retrieval: Literal["exclude", "negative", "positive"] = "exclude"
     count_correction: bool = Field(True, description="subtract the log expected count of each candidate")
 
+    @model_validator(mode="after")
+    def _margin_of_hinge(self) -> ObjectiveSettings:
+        if self.retrieval != "hinge" and self.hinge_margin != type(self).model_fields["hinge_margin"].default:
+            raise ValueError(
+                f"hinge_margin = {self.hinge_margin} has no meaning with retrieval {self.retrieval!r}; expected retrieval 'hinge'"
+            )
+        return self
+
 
 class TrainSettings(Settings):
     """One training run."""
