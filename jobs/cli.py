@@ -19,14 +19,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jobs import rollback, search_command
+from jobs import plan, rollback, search_command
 from jobs.ablation import arguments as ablation
 from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import MmseError
 from jobs.runtime.logs import say, set_up_logs
-from jobs.runtime.main import EPILOG, add_run_arguments, guarded, parse_day
+from jobs.runtime.main import EPILOG, add_run_arguments, guarded, parse_day, pinned_entry
 from jobs.runtime.main import main as job_main
 from jobs.runtime.snapshots import SnapshotLog
 
@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_config(command)
         command.set_defaults(action=action)
     _add_forget(commands)
+    _add_plan(commands)
     command = commands.add_parser("report", help="build the report page of a date and print its path")
     _add_config(command)
     command.add_argument("--date", required=True, help="YYYY-MM-DD")
@@ -155,6 +156,14 @@ def _add_forget(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(action=forget)
 
 
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("plan", help=plan.DESCRIPTION, description=plan.DESCRIPTION, epilog=EPILOG,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    _add_config(command)
+    plan.add_arguments(command)
+    command.set_defaults(action=lambda arguments: plan.plan(_config(arguments), parse_day(arguments.date)))
+
+
 def _config(arguments: argparse.Namespace) -> Config:
     return load_config(arguments.config, arguments.set)
 
@@ -165,8 +174,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     day = parse_day(arguments.date)
     names = span(arguments.first, arguments.last)
-    entry = SnapshotLog(config.paths.warehouse).entry(arguments.entry) if arguments.entry else None
-    _run_jobs(names, config, day, entry=entry, allow_empty=arguments.allow_empty)
+    entry = pinned_entry(SnapshotLog(config.paths.warehouse), arguments)
+    _run_jobs(names, config, day, entry=entry, allow_empty=arguments.allow_empty, chain=arguments.chain)
     _print_report(config, day)
     return 0
 

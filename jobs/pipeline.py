@@ -56,7 +56,7 @@ def span(first: str, last: str) -> tuple[str, ...]:
 
 
 def run_span(
-    names: Sequence[str], config: Config, day: date, *, entry: Entry | None = None, allow_empty: bool = False
+    names: Sequence[str], config: Config, day: date, *, entry: Entry | None = None, allow_empty: bool = False, chain: str = ""
 ) -> list[JobContext]:
     """Runs the jobs one after the other; each reads the entry that the one before committed.
 
@@ -69,7 +69,7 @@ def run_span(
 
     done: list[JobContext] = []
     for name in names:
-        context = run_job(load_job(name), config, day, session, entry=entry, allow_empty=allow_empty)
+        context = run_job(load_job(name), config, day, session, entry=entry, allow_empty=allow_empty, chain=chain)
         entry = context.committed or context.entry
         done.append(context)
     return done

@@ -154,9 +154,10 @@ def recent_model(context: JobContext) -> str | None:
 
 
 def copied_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections that a model must share, without the number of reading threads, which changes no result."""
+    """The sections that a model must share, without what changes no result: the reading threads, and how long a model serves."""
     sections = {name: config[name] for name in COPIED_SETTINGS}
-    return {**sections, "train": {name: value for name, value in config["train"].items() if name != "loader_workers"}}
+    train = {name: value for name, value in config["train"].items() if name not in ("loader_workers", "every_days")}
+    return {**sections, "train": train}
 
 
 def publish_again(context: JobContext, day: str) -> None:

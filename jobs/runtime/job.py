@@ -255,9 +255,9 @@ def new_run_id() -> str:
 
 def run_job(
     job: Job, config: Config, day: date, session: Callable[[], SparkSession] | None = None, *,
-    entry: Entry | None = None, allow_empty: bool = False,
+    entry: Entry | None = None, allow_empty: bool = False, chain: str = "",
 ) -> JobContext:
-    """Runs one job: pin, work, audit, commit; prints its summary line.
+    """Runs one job: pin, work, audit, commit; prints its summary line. `chain` names the scheduler's run it belongs to.
 
     Raises what the job raises, Blocked where an audit stops it, Fenced where a rival was faster.
     """
@@ -276,7 +276,9 @@ def run_job(
         outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
         if outputs:
             check_outputs_stand(context)
-            context.committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs)
+            context.committed = snapshots.commit(
+                context.entry, job.name, context.run_id, outputs, context.inputs, chain=chain
+            )
     except Exception as error:
         record_failure(context, error)
         raise

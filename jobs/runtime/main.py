@@ -10,6 +10,7 @@ from jobs.runtime.config import load_config
 from jobs.runtime.errors import ConfigError, MmseError
 from jobs.runtime.job import Job, run_job
 from jobs.runtime.logs import set_up_logs
+from jobs.runtime.snapshots import Entry, SnapshotLog
 
 EPILOG = """exit codes:
   0 committed; 2 configuration, or input missing or unreadable; 3 blocked by an audit, a producer
@@ -29,11 +30,13 @@ def job_parser(job: Job) -> argparse.ArgumentParser:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """--config, --date, --set, --entry, --allow-empty, --log-file."""
+    """--config, --date, --set, --entry, --chain, --allow-empty, --log-file."""
     parser.add_argument("--config", required=True, help="YAML file, such as conf/demo.yaml")
     parser.add_argument("--date", required=True, help="the day to work on, YYYY-MM-DD")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one key of the configuration")
     parser.add_argument("--entry", type=int, help="entry of the snapshot log to read from (default: the newest)")
+    parser.add_argument("--chain", default="", metavar="NAME", help="with --entry: read from the newest later entry that a job "
+                        "of this name committed, and commit under it; for schedulers, which submit the jobs one by one")
     parser.add_argument("--allow-empty", action="store_true", help="publish an empty day instead of stopping (exit 3)")
     parser.add_argument("--log-file", help="where the structured log goes (default: standard error)")
 
@@ -44,6 +47,18 @@ def parse_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"--date {text!r}: expected YYYY-MM-DD") from None
+
+
+def pinned_entry(log: SnapshotLog, arguments: argparse.Namespace) -> Entry | None:
+    """The entry to read from; None is the newest.
+
+    Raises ConfigError for --chain without --entry, InputError where there is no such entry.
+    """
+    if arguments.entry is None and arguments.chain:
+        raise ConfigError(f"--chain {arguments.chain!r}: expected with --entry, the entry that the chain began with")
+    if arguments.entry is None:
+        return None
+    return log.newest_of(arguments.chain, arguments.entry) if arguments.chain else log.entry(arguments.entry)
 
 
 def guarded(action: object, name: str) -> int:
@@ -60,13 +75,11 @@ def main(job: Job, argv: list[str] | None = None) -> int:
     """Runs one job from its command line; returns the exit code."""
 
     def action() -> None:
-        from jobs.runtime.snapshots import SnapshotLog
-
         arguments = job_parser(job).parse_args(argv)
         set_up_logs(arguments.log_file)
         config = load_config(arguments.config, arguments.set)
         day = parse_day(arguments.date)
-        entry = SnapshotLog(config.paths.warehouse).entry(arguments.entry) if arguments.entry else None
-        run_job(job, config, day, entry=entry, allow_empty=arguments.allow_empty)
+        entry = pinned_entry(SnapshotLog(config.paths.warehouse), arguments)
+        run_job(job, config, day, entry=entry, allow_empty=arguments.allow_empty, chain=arguments.chain)
 
     return guarded(action, job.name)

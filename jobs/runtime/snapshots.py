@@ -33,6 +33,8 @@ class Entry:
     changes: Mapping[Key, str] = field(default_factory=dict)
     replaced: Mapping[Key, Mapping[str, str]] = field(default_factory=dict)
     """(dataset, dt) -> run that was rewritten -> run that holds what is left of it; older entries are read through it."""
+    chain: str = ""
+    """Whose commit it is where several jobs work for one run of a scheduler, such as "scheduled__2026-01-08"; else empty."""
 
     def run(self, dataset: str, dt: str) -> str | None:
         """The published run of that dataset and day, or None."""
@@ -47,6 +49,7 @@ class Entry:
         return {
             "number": self.number, "run_id": self.run_id, "job": self.job, "committed_at": self.committed_at,
             "changes": _nest(self.changes), "snapshots": _nest(self.snapshots), "replaced": _nest(self.replaced),
+            "chain": self.chain,
         }
 
     @staticmethod
@@ -55,7 +58,7 @@ class Entry:
         return Entry(
             number=body["number"], run_id=body["run_id"], job=body["job"], committed_at=body["committed_at"],
             snapshots=_flatten(body["snapshots"]), changes=_flatten(body["changes"]),
-            replaced=_flatten(body.get("replaced", {})),
+            replaced=_flatten(body.get("replaced", {})), chain=body.get("chain", ""),
         )
 
     def through(self, replaced: Mapping[Key, Mapping[str, str]]) -> Entry:
@@ -95,6 +98,18 @@ class SnapshotLog:
         found, newest = self._read(number), max(self.numbers(), default=0)
         return found if newest <= number else found.through(self._read(newest).replaced)
 
+    def newest_of(self, chain: str, since: int) -> Entry:
+        """The newest entry after `since` that a job of `chain` committed; entry `since` where none did.
+
+        So each job of a chain reads what the one before it published, and nothing that anybody published after that.
+        """
+        for number in reversed(self.numbers()):
+            if number <= since:
+                break
+            if self._read(number).chain == chain:
+                return self.entry(number)
+        return self.entry(since)
+
     def _read(self, number: int) -> Entry:
         if number == 0:
             return EMPTY
@@ -108,7 +123,7 @@ class SnapshotLog:
 
     def commit(
         self, base: Entry, job: str, run_id: str, outputs: Mapping[Key, str], inputs: Mapping[Key, str],
-        retired: Iterable[Key] = (),
+        retired: Iterable[Key] = (), chain: str = "",
     ) -> Entry:
         """Publishes `outputs` in one entry on top of the newest one, which no longer names `retired`.
 
@@ -121,7 +136,7 @@ class SnapshotLog:
             head = self.head()
             check_not_fenced(base, head, inputs, outputs)
             kept = {key: run for key, run in head.snapshots.items() if key not in gone}
-            entry = self._next(head, job, run_id, {**kept, **outputs}, outputs, head.replaced)
+            entry = self._next(head, job, run_id, {**kept, **outputs}, outputs, head.replaced, chain)
             if self._create(entry):
                 return entry
 
@@ -153,12 +168,12 @@ class SnapshotLog:
     @staticmethod
     def _next(
         head: Entry, job: str, run_id: str, snapshots: Mapping[Key, str], changes: Mapping[Key, str],
-        replaced: Mapping[Key, Mapping[str, str]],
+        replaced: Mapping[Key, Mapping[str, str]], chain: str = "",
     ) -> Entry:
         return Entry(
             number=head.number + 1, run_id=run_id, job=job,
             committed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            snapshots=snapshots, changes=dict(changes), replaced=replaced,
+            snapshots=snapshots, changes=dict(changes), replaced=replaced, chain=chain,
         )
 
     def _create(self, entry: Entry) -> bool:
