@@ -25,6 +25,7 @@ from jobs.runtime.logs import say
 from jobs.runtime.main import main
 from jobs.runtime.manifest import Manifest
 from jobs.tuples.vocabulary import published_grains
+from mmse_model.config import StageSettings, slots_of
 from mmse_model.encoder import save_model
 from mmse_model.grains import Grains
 from mmse_model.trainer import DivergedError
@@ -55,9 +56,10 @@ def run(context: JobContext) -> None:
 
 
 def make_task(context: JobContext, grains: Grains) -> TrainingTask:
-    """The run as plain data. Raises InputError where the tuples were made with another vocabulary's shapes."""
+    """The run as plain data. Raises InputError where the tuples were made with another vocabulary's shapes or other stages."""
     config, shapes = context.config, context.manifest("tuples").facts["shapes"]
     layout = grains.layout
+    check_slots(context)
     if (shapes["Q"], shapes["I"]) != (layout.query_length, layout.item_length):
         raise InputError(
             f"tuples dt={context.dt}: shapes = {shapes}; the configuration's grains have Q = {layout.query_length}, "
@@ -73,6 +75,17 @@ def make_task(context: JobContext, grains: Grains) -> TrainingTask:
         seed=config.seed,
         folder=context.warehouse / "_work" / context.job.name / work_key(context),
     )
+
+
+def check_slots(context: JobContext) -> None:
+    """Raises InputError where a slot of the tuples holds another stage than the configuration reads in it."""
+    made_with = context.manifest("tuples").config["stages"]
+    found = slots_of(tuple(StageSettings.model_validate(stage) for stage in made_with))
+    expected = slots_of(context.config.stages)
+    if found != expected:
+        raise InputError(
+            f"tuples dt={context.dt}: slots = {found}; the configuration's stages have {expected}: build the tuples again"
+        )
 
 
 def digests_of(context: JobContext, *datasets: str) -> dict[Path, str]:

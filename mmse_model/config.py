@@ -137,7 +137,12 @@ def check_stages(stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]
     return stages
 
 
+def slots_of(stages: tuple[StageSettings, ...]) -> list[tuple[str, int]]:
+    """What decides the slots of a tuple: the stages of impressions, in order, with their places."""
+    return [(s.name, s.per_tuple) for s in stages if s.source == "impression"]
+
+
 __all__ = [
     "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
-    "StageSettings", "TrainSettings", "check_stages",
+    "StageSettings", "TrainSettings", "check_stages", "slots_of",
 ]

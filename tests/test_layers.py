@@ -34,6 +34,21 @@ def test_a_package_imports_only_what_the_design_allows(package: str) -> None:
         assert imported(path) & FORBIDDEN[package] == set(), path.relative_to(ROOT)
 
 
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_no_check_of_ours_vanishes_when_python_optimises(package: str) -> None:
+    """`python -O` leaves assert statements out (E6)."""
+    for path in (ROOT / package).rglob("*.py"):
+        found = [node.lineno for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Assert)]
+        assert found == [], path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_nothing_is_pickled(package: str) -> None:
+    """Neither vectors (E8) nor weights: what is read from a pickle runs as code."""
+    for path in (ROOT / package).rglob("*.py"):
+        assert imported(path) & {"pickle", "cloudpickle", "joblib", "dill"} == set(), path.relative_to(ROOT)
+
+
 def test_no_module_of_jobs_hides_one_of_the_standard_library() -> None:
     """spark-submit puts the folder of the job file first on sys.path."""
     import sys

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from jobs.runtime.config import Config, first_problem, read_yaml
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.sections import ascending_cutoffs
-from mmse_model.config import Settings
+from mmse_model.config import Settings, slots_of
 
 TRAINABLE = ("model", "train", "stages")
 """Sections that an arm may change: the tuples are built once, for the base."""
@@ -90,14 +90,10 @@ def config_of(ablation: AblationSettings, base: Config, arm: str, seed: int) -> 
         config = Config.model_validate({**raw, "seed": seed})
     except ValidationError as error:
         raise ConfigError(first_problem(f"arm {arm}", error)) from None
-    if slots_of(config) != slots_of(base):
-        raise ConfigError(f"arm {arm}: stages = {slots_of(config)}; expected the slots of the tuples, {slots_of(base)}")
+    found, expected = slots_of(config.stages), slots_of(base.stages)
+    if found != expected:
+        raise ConfigError(f"arm {arm}: stages = {found}; expected the slots of the tuples, {expected}")
     return config
-
-
-def slots_of(config: Config) -> list[tuple[str, int]]:
-    """What decides the slots of a tuple: the stages of impressions, in order, with their places."""
-    return [(s.name, s.per_tuple) for s in config.stages if s.source == "impression"]
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

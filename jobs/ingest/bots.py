@@ -79,7 +79,8 @@ def _rules(settings: BotSettings) -> dict[str, Column]:
         "repetition": (requests >= settings.repeat_requests) & (F.col("texts") <= settings.repeat_share * requests),
         "click_rate": (requests >= settings.eager_requests) & (clicked >= settings.eager_share * requests),
     }
-    assert tuple(rules) == RULES
+    if tuple(rules) != RULES:
+        raise ValueError(f"bot rules = {tuple(rules)}; expected {RULES}")
     return rules
 
 

@@ -16,7 +16,7 @@ from jobs.market.draws import Draws
 from jobs.market.intents import in_orders, price_word, small_words
 from jobs.market.lexicon import SLOTS
 from jobs.market.titles import NO_WORD, with_attributes, with_nouns, words_of
-from jobs.runtime.errors import InputError
+from jobs.runtime.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -65,7 +65,8 @@ def _checked(found: DataFrame, source: CatalogueSettings) -> DataFrame:
 
 def items(spark: SparkSession, settings: MarketSettings, draws: Draws, timeline: Timeline, scratch: Scratch) -> DataFrame:
     """Every item with invented appeal: quality leans on the brand and the kind, attraction on the brand and on nothing."""
-    assert settings.catalogue is not None
+    if settings.catalogue is None:
+        raise ConfigError("market.catalogue = null; expected a catalogue to take items from")
     found = scratch.keep("products", products(spark, settings.catalogue))
     count = found.count()
     kept = found.where(draws.chance("kept", settings.items / max(count, 1), F.col("item_id")))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from jobs.market.lexicon import BRANDS, KINDS, SHOPS, SYLLABLES
+from jobs.market.lexicon import BRANDS, SHOPS, SYLLABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,8 @@ def _syllable(number: Column, power: int) -> Column:
 
 def noun_word(noun_id: Column, slot: int) -> Column:
     """A word of a generated noun: slots 0-2 are names, 3-4 what shoppers say, 5 the department, 6.. the kinds."""
-    assert slot < WORDS_PER_NOUN and 6 + KINDS <= WORDS_PER_NOUN
+    if not 0 <= slot < WORDS_PER_NOUN:
+        raise ValueError(f"slot = {slot}; expected 0 to {WORDS_PER_NOUN - 1}, the words of a noun")
     return pseudo_word(noun_id * F.lit(WORDS_PER_NOUN).cast("bigint") + F.lit(slot).cast("bigint"))
 
 

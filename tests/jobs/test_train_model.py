@@ -189,6 +189,15 @@ def test_tuples_of_another_shape_are_refused(spark: Any, tmp_path: Path) -> None
         train(spark, config)
 
 
+def test_tuples_with_other_stages_in_their_slots_are_refused(spark: Any, shop: Any) -> None:
+    """Eight slots before and after: the third click would be read as an order."""
+    clicked, ordered = (shop.stages[n].model_copy(update={"per_tuple": size}) for n, size in ((2, 3), (3, 1)))
+    changed = shop.model_copy(update={"stages": (*shop.stages[:2], clicked, ordered)})
+    sentence = r"slots = .*\('clicked', 2\), \('ordered', 2\)\]; the configuration's stages have .*\('clicked', 3\), \('ordered', 1\)\]"
+    with pytest.raises(InputError, match=sentence):
+        train(spark, changed)
+
+
 def test_a_file_that_is_not_what_its_manifest_says_is_named(spark: Any, tmp_path: Path) -> None:
     config = config_in(tmp_path, **SECTIONS)
     publish_inputs(spark, config)
