@@ -15,6 +15,7 @@ from jobs.runtime import store
 from jobs.runtime.config import Config
 from jobs.runtime.errors import ConfigError, InputError
 from jobs.runtime.manifest import Manifest
+from jobs.runtime.safe_yaml import shown
 from jobs.runtime.snapshots import Entry, SnapshotLog
 from mmse_model.retriever import Retriever
 from mmse_model.text import normalise
@@ -59,7 +60,7 @@ class Released:
     def search_many(self, texts: Sequence[str], k: int, *, explain: bool = False) -> list[list[Hit]]:
         """`search` of several queries: they are encoded and searched together, and the items of all are read once."""
         vectors = self.retriever.encoder.encode_queries(texts)
-        found, scores = self.retriever.search_vectors(vectors, k)
+        found, scores = self.retriever.search_vectors(vectors, min(k, max(1, self.retriever.card.vectors)))
         items = self.items(sorted({int(i) for i in found.ravel() if i >= 0}))
         answers = []
         for vector, row, row_scores in zip(vectors, found, scores):
@@ -121,5 +122,5 @@ def search_release(config: Config, texts: Sequence[str], k: int, *, explain: boo
         raise ConfigError(f"k = {k}; expected at least 1")
     for text in texts:
         if not normalise(text):
-            raise ConfigError(f"query {text!r}: nothing is left after normalisation; expected words")
+            raise ConfigError(f"query {shown(text)!r}: nothing is left after normalisation; expected words")
     return open_release(config).search_many(texts, k, explain=explain)

@@ -70,9 +70,13 @@ class IndexCard:
             raise BrokenIndex(f"{path}: format = {found!r}; expected {FORMAT}: build the index again")
         try:
             body["shards"] = tuple(Shard(**shard) for shard in body["shards"])
-            return IndexCard(**body)
+            card = IndexCard(**body)
         except (KeyError, TypeError) as error:
             raise BrokenIndex(f"{path}: not the card of an index ({error})") from None
+        for shard in card.shards:
+            if Path(shard.path).name != shard.path:
+                raise BrokenIndex(f"{path}: names the shard {shard.path!r}; expected a file of its own folder")
+        return card
 
 
 def file_digest(path: Path) -> str:

@@ -60,6 +60,8 @@ class ShardSearcher:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if vectors.ndim != 2 or vectors.shape[1] != self.card.dimension:
             raise ValueError(f"vectors of shape {vectors.shape}; expected (N, {self.card.dimension})")
+        if not np.isfinite(vectors).all():
+            raise ValueError("vectors hold NaN or infinity; expected finite numbers")
         coarse, lists = self.shards[0].quantizer.search(vectors, self.probes)
         found = [shard.search_preassigned(vectors, k, lists, coarse) for shard in self.shards]
         distances = np.concatenate([d for d, _ in found], axis=1)

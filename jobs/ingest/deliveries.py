@@ -20,10 +20,13 @@ from jobs.ingest.layouts import (
     open_raw,
     parquet_problem,
     pattern_regex,
+    whole_lines,
 )
 from jobs.runtime.errors import Blocked, InputError
 
 PRODUCER = "_PRODUCER.json"
+PATTERN_MARKS = "*?[]{}\\:"
+"""Spark reads a path with one of these as a pattern, which may name other files, or as a URL."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,19 @@ def files_in(folder: Path, day: str, prefix: str, layouts: Layouts) -> tuple[Raw
     """The raw files that lie in a folder itself, by name; each name in the ledger begins with `prefix`."""
     there = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
     claimed = [(p, layout) for p in there if (layout := layout_of(p.name, layouts))]
+    for path, _ in claimed:
+        _check_place(path)
     # abspath and not absolute(): Spark names files without "..", and what it counts is found again by name.
     return tuple(RawFile(day, prefix + p.name, abspath(p), p.stat().st_size, layout) for p, layout in claimed)
+
+
+def _check_place(path: Path) -> None:
+    """Raises InputError where Spark would not read exactly this file, or where it is a link out of its folder."""
+    marks = sorted(set(abspath(path)) & set(PATTERN_MARKS))
+    if marks:
+        raise InputError(f"{path}: its path holds {' '.join(marks)}; expected none of {' '.join(PATTERN_MARKS)}")
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise InputError(f"{path}: is a link to {path.resolve()}; expected the file itself, or a link within its folder")
 
 
 def _expected(layouts: Layouts) -> str:
@@ -113,7 +127,7 @@ def _listed(path: Path) -> dict[str, dict[str, Any]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["files"]
         return {str(e["path"]): {"bytes": int(e["bytes"]), "rows": int(e["rows"])} for e in entries}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path}: not a producer's list; expected {{\"files\": [{{path, bytes, rows}}, ...]}}") from None
 
 
@@ -144,7 +158,7 @@ def _problem(file: RawFile) -> str | None:
         return parquet_problem(file.path)
     try:
         with open_raw(file.path) as handle:
-            while handle.read(1 << 20):
+            for _ in whole_lines(handle, file.path):
                 pass
     except (OSError, EOFError, ValueError) as error:
         return str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -13,6 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.runtime.errors import ConfigError, InputError
+
+BLOCK = 4 << 20
+LONGEST_LINE = 64 << 20
+"""Bytes read at a time, and of the longest line that is held in memory: a small .gz may unpack to any length."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def open_parquet(path: str) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path, buffer_size=1 << 20, coerce_int96_timestamp_unit="us")
         groups = sum(file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # column names need not be UTF-8
         reason = str(error).partition("\n")[0].rstrip(".")
         raise InputError(f"{path}: is no readable Parquet file ({reason}); expected a whole one") from None
     if groups != file.metadata.num_rows:
@@ -118,7 +122,7 @@ def parquet_problem(path: str) -> str | None:
     try:
         file = open_parquet(path)
         rows = sum(batch.num_rows for batch in file.iter_batches(4_096, use_threads=False))
-    except (InputError, pa.ArrowException, OSError) as error:
+    except (InputError, pa.ArrowException, OSError, ValueError) as error:
         return str(error).partition("\n")[0]
     promised = file.metadata.num_rows
     return None if rows == promised else f"its footer promises {promised} rows; its pages hold {rows}"
@@ -134,3 +138,21 @@ def _names(names: Iterable[str]) -> str:
 def open_raw(path: str) -> BinaryIO:
     """The bytes of a file, through gzip where its name says so."""
     return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+
+
+def whole_lines(handle: BinaryIO, path: str) -> Iterator[bytes]:
+    """The file in blocks that end with a line's end. Raises ValueError for a line over LONGEST_LINE."""
+    rest = handle.read(3)
+    if rest == b"\xef\xbb\xbf":  # a byte order mark is no part of the first record
+        rest = b""
+    while block := handle.read(BLOCK):
+        head, newline, tail = block.rpartition(b"\n")
+        if newline:
+            yield rest + head + newline
+            rest = tail
+        else:
+            rest += block
+        if len(rest) > LONGEST_LINE:
+            raise ValueError(f"{path}: no line end within {LONGEST_LINE} bytes")
+    if rest:
+        yield rest if rest.endswith(b"\n") else rest + b"\n"

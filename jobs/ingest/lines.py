@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from jobs.ingest.deliveries import RawFile
-from jobs.ingest.layouts import open_raw
+from jobs.ingest.layouts import BLOCK, LONGEST_LINE, open_raw, whole_lines
 from jobs.ingest.tables import BATCH, Row, csv_rows, parquet_rows
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 LINES = "day string, file string, line bigint, text string, decoded boolean"
 NAMES = ["day", "file", "line", "text", "decoded"]
-BLOCK = 4 << 20
-LONGEST_LINE = 64 << 20
 BLANK = " \t\r\n"
+COUNTED_BYTES = {"mapreduce.input.linerecordreader.line.maxlength": str(LONGEST_LINE + 2 * BLOCK)}
+"""Spark would hold a line of any length in memory; longer ones than this are refused when the file is read."""
 
 
 def read_lines(spark: SparkSession, files: Sequence[RawFile]) -> DataFrame:
@@ -58,7 +58,8 @@ def count_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, int]
     text = [f for f in files if f.layout.format != "parquet"]
     counted = {}
     if text:
-        lines = spark.read.option("recursiveFileLookup", "true").text([f.path for f in text], lineSep="\n")
+        reader = spark.read.options(recursiveFileLookup="true", **COUNTED_BYTES)
+        lines = reader.text([f.path for f in text], lineSep="\n")
         counted |= _by_file(lines.where(F.col("value").rlike("[^ \\t\\r\\n]")), text)
     if parquet:  # the schema has no part in counting; naming one keeps Spark from looking for it
         rows = spark.read.option("recursiveFileLookup", "true").schema("_ string").parquet(*[f.path for f in parquet])
@@ -91,7 +92,7 @@ def _blocks(file: RawFile) -> Iterator[tuple[int, pa.Array, pa.Array | None]]:
     """Blocks of a file's lines: (number of the first line, texts, which were valid UTF-8)."""
     with open_raw(file.path) as handle:
         first_line = 1
-        for block in _whole_lines(handle, file.path):
+        for block in whole_lines(handle, file.path):
             texts, decoded = _split(block)
             yield first_line, texts, decoded
             first_line += len(texts)
@@ -116,24 +117,6 @@ def _batches(file: RawFile, rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
             pa.array(numbers, pa.int64()), pa.array(texts, pa.string()), pa.array(decoded),
         ]
         yield pa.RecordBatch.from_arrays(columns, NAMES)
-
-
-def _whole_lines(handle: BinaryIO, path: str) -> Iterator[bytes]:
-    """The file in blocks that end with a line's end."""
-    rest = handle.read(3)
-    if rest == b"\xef\xbb\xbf":  # a byte order mark is no part of the first record
-        rest = b""
-    while block := handle.read(BLOCK):
-        head, newline, tail = block.rpartition(b"\n")
-        if newline:
-            yield rest + head + newline
-            rest = tail
-        else:
-            rest += block
-        if len(rest) > LONGEST_LINE:
-            raise ValueError(f"{path}: no line end within {LONGEST_LINE} bytes")
-    if rest:
-        yield rest if rest.endswith(b"\n") else rest + b"\n"
 
 
 def _split(block: bytes) -> tuple[pa.Array, pa.Array | None]:

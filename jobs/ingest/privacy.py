@@ -29,7 +29,9 @@ LEAST_BYTES = 16
 PAD_PATTERN = "[0-9a-fA-F]{128}"
 REDACTION = "spark.sql.redaction.string.regex"
 
-EMAIL = r"(?<![\p{L}\p{N}._%+-])[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+"
+# Repeated groups are possessive (*+, ++): Java walks any other by recursion, and a value of some thousand characters then
+# overflows the stack, which ends the executor.
+EMAIL = r"(?<![\p{L}\p{N}._%+-])[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)++"
 CARD = r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)"
 PHONE = (
     r"(?<![\d+])\+\d{1,3}(?:[ ()./-]{0,2}\d){6,12}(?!\d)"  # +49 30 123456
@@ -39,7 +41,7 @@ PHONE = (
     r"|(?<![\d.,-])0\d{1,4}[ /-]\d{3,4}[ -]?\d{3,5}(?![\d.-])"  # 0151 23456789
 )
 PERSONAL_FIELDS = ("user_id", "client_id", "session_id", "ip")
-VALUE = r'\s*:\s*("(?:[^"\\]|\\.)*"?|[^,}\]]+)'
+VALUE = r'\s*:\s*("(?:[^"\\]|\\[\s\S]?)*+"?|[^,}\]]+)'
 
 
 def ensure_user_key(path: str | Path) -> Path:
@@ -60,8 +62,8 @@ def ensure_user_key(path: str | Path) -> Path:
 
 def load_user_key(path: str | Path, warehouse: str | Path, setting: str = "ingest.user_key_file") -> bytes:
     """The key. Raises ConfigError where it is missing, malformed, or lies beside the data; never says what it holds."""
-    file = Path(path).absolute()
-    if file.is_relative_to(Path(warehouse).absolute()):
+    file = Path(path).resolve()
+    if file.is_relative_to(Path(warehouse).resolve()):
         raise ConfigError(f"{setting} = {str(path)!r}: lies in the warehouse; expected a place outside the data")
     try:
         text = file.read_text(encoding="ascii").strip()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jobs.runtime.sections import IngestSettings
 
 LONGEST_ID = 256
+LISTS = {"hit_ids": (10_000, LONGEST_ID), "filters": (1_000, 1_000)}
+"""Most elements of a list, and most characters of one."""
 IDS = ("query_id", "session_id", "client_id", "user_id", "event_id", "object_id", "order_id", "locale", "sort")
 AT_LEAST = {"page": 1, "page_size": 1, "position": 1, "quantity": 1}
 LARGEST = 2**31 - 1
@@ -61,9 +63,18 @@ def _refusals(settings: IngestSettings) -> list[Column]:
         refuse(event & unknown, UNUSED, "action", F.col("action")),
         *[refuse(kind & F.col(name).isNull(), f"missing_{_name(name)}", name, nothing) for kind, name in missing],
         *[refuse(F.length(name) > LONGEST_ID, "too_long", name, F.length(name).cast("string")) for name in IDS],
+        *[refused for name, (most, longest) in LISTS.items() for refused in _too_much(name, most, longest)],
         *out_of_range,
         refuse(F.col("price") < 0, "out_of_range", "price", F.col("price").cast("string")),
         refuse(F.unix_micros("ts") > latest, "in_the_future", "ts", F.unix_seconds("ts").cast("string")),
+    ]
+
+
+def _too_much(name: str, most: int, longest: int) -> list[Column]:
+    lengths = F.array_max(F.transform(name, lambda element: F.length(element)))
+    return [
+        refuse(F.size(name) > most, "too_many", name, F.size(name).cast("string")),
+        refuse(lengths > longest, "too_long", name, lengths.cast("string")),
     ]
 
 

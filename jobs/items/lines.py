@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 TEXTS = ("object_id", "locale", "title", "brand", "category_path", "shop")
 FIELDS = (*TEXTS, "price", "available", "valid_from", "valid_to")
 RAW = ", ".join(f"{name} string" for name in FIELDS)
-LONGEST_ID = 512
+LONGEST = {"object_id": 512, "locale": 64, "title": 4_096, "brand": 512, "category_path": 4_096, "shop": 512}
+"""Characters of each text."""
 HIGHEST_PRICE = 1e9
 
 Rule = tuple[str, str | None, "Column"]
@@ -39,7 +40,7 @@ def parse_lines(lines: DataFrame, zone: str = "UTC") -> DataFrame:
     return typed.withColumns({
         "reason": _first(rules, lambda rule: F.lit(rule[0])),
         "field": _first(rules, lambda rule: F.lit(rule[1])),
-        "value": _first(rules, lambda rule: F.substring(scrub(F.col(f"raw_{rule[1]}")), 1, 80) if rule[1] else F.lit(None)),
+        "value": _first(rules, lambda rule: _shown(f"raw_{rule[1]}") if rule[1] else F.lit(None)),
         "sha256": F.sha2("text", 256), "excerpt": excerpt(F.col("text"), 200),
     })
 
@@ -52,7 +53,7 @@ def refusals() -> list[Rule]:
     return [
         ("not_json", None, not_object),
         ("missing_object_id", "object_id", F.col("object_id").isNull()),
-        ("object_id_too_long", "object_id", F.length("object_id") > LONGEST_ID),
+        *[(f"{name}_too_long", name, F.length(name) > most) for name, most in LONGEST.items()],
         ("blank_title", "title", F.col("title").isNull()),
         ("bad_price", "price", F.col("raw_price").isNotNull() & no_price),
         ("bad_available", "available", said.isNotNull() & said.try_cast("boolean").isNull()),
@@ -84,6 +85,11 @@ def ledger(judged: DataFrame) -> DataFrame:
 
 def _text(raw: Column) -> Column:
     return F.nullif(F.trim(F.regexp_replace(raw, r"\p{Cc}+", " ")), F.lit(""))
+
+
+def _shown(raw: str) -> Column:
+    """The beginning of a refused value, without what names people."""
+    return F.substring(scrub(F.substring(raw, 1, 800)), 1, 80)
 
 
 def _first(rules: list[Rule], value) -> Column:  # noqa: ANN001

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from jobs.market.config import MarketSettings
@@ -15,6 +14,7 @@ from jobs.runtime.errors import ConfigError
 from jobs.runtime.experiment_section import ExperimentSettings
 from jobs.runtime.jdsearch_sections import JdSearchSettings
 from jobs.runtime.judgment_sections import JudgmentSettings
+from jobs.runtime.safe_yaml import RefusedYaml, load_plain, shown
 from jobs.runtime.sections import (
     AuditSettings,
     EmbedSettings,
@@ -133,11 +133,11 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises ConfigError that names the file and what is wrong."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_plain(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except (RefusedYaml, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({error})") from None
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -157,9 +157,9 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(node, dict):
             raise ConfigError(f"--set {override!r}: {parent!r} is not a section")
     try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from None
+        node[last] = load_plain(value)
+    except RefusedYaml as error:
+        raise ConfigError(f"--set {shown(override)!r}: the value is not valid YAML ({error})") from None
 
 
 def first_problem(path: str, error: ValidationError, root: type[Settings] = Config) -> str:
@@ -167,12 +167,13 @@ def first_problem(path: str, error: ValidationError, root: type[Settings] = Conf
     problems = error.errors()
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"])
+    value = shown(repr(first["input"]))
     if first["type"] == "extra_forbidden":
-        text = f"{path}: unknown key {key!r} (value {first['input']!r}); expected one of {_known_keys(first['loc'], root)}"
+        text = f"{path}: unknown key {key!r} (value {value}); expected one of {_known_keys(first['loc'], root)}"
     elif not key:  # of several keys together: the message names them
         text = f"{path}: {first['msg'].removeprefix('Value error, ')}"
     else:
-        text = f"{path}: {key} = {first['input']!r}; {first['msg']}"
+        text = f"{path}: {key} = {value}; {first['msg']}"
     return text if len(problems) == 1 else f"{text} (and {len(problems) - 1} more)"
 
 

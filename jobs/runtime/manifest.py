@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -69,12 +70,25 @@ class Manifest:
                 raise Fenced(f"{folder}: `mmse forget` has erased people from it and published it under another run; "
                              "run again on the newest entry") from None
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{path}: not JSON") from None
-        if body.get("format") != FORMAT:
-            raise InputError(f"{path}: format = {body.get('format')!r}; expected {FORMAT}: publish the day again")
-        body["files"] = tuple(FileFacts(**f) for f in body["files"])
-        return Manifest(**body)
+        found = body.get("format") if isinstance(body, dict) else type(body).__name__
+        if found != FORMAT:
+            raise InputError(f"{path}: format = {found!r}; expected {FORMAT}: publish the day again")
+        try:
+            body["files"] = tuple(FileFacts(**f) for f in body["files"])
+            manifest = Manifest(**body)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: not a manifest ({error}): publish the day again") from None
+        for file in manifest.files:
+            if not stays_inside(file.path):
+                raise InputError(f"{path}: names the file {file.path!r}; expected one below its own folder")
+        return manifest
+
+
+def stays_inside(path: str) -> bool:
+    """Whether a relative path names something below the folder that it is taken from."""
+    return not os.path.isabs(path) and ".." not in Path(path).parts
 
 
 def file_sha256(path: Path) -> str:

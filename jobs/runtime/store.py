@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
     from jobs.runtime.job import JobContext
 
 
+PLAIN = re.compile(r"(?!\.{1,2}\Z)[^/\x00-\x1f]+")
+"""Names of datasets, days and runs: what a log entry or a release says is used as a path."""
+
+
 def run_folder(warehouse: Path, dataset: str, dt: str, run_id: str) -> Path:
-    """Where the files of one run lie."""
+    """Where the files of one run lie. Raises InputError where a name would lead out of the warehouse."""
+    for name in (dataset, dt, run_id):
+        if not PLAIN.fullmatch(str(name)):
+            raise InputError(f"{warehouse}: a run is named {dataset!r}, {dt!r}, {run_id!r}; expected single names")
     return warehouse / dataset / f"dt={dt}" / f"run={run_id}"
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from jobs.ingest import lines
+from jobs.ingest import layouts
 from jobs.ingest.deliveries import RawFile
-from jobs.ingest.lines import _batch, _split, _whole_lines, count_lines, read_lines
+from jobs.ingest.layouts import whole_lines
+from jobs.ingest.lines import _batch, _split, count_lines, read_lines
 
 FILE = RawFile("2026-01-01", "dt=2026-01-01/queries.json", "/nowhere", 0)
 
@@ -30,16 +31,16 @@ def test_every_line_that_is_not_blank_is_read_once_with_its_number(
     rows: list[str], ends: str, closed: bool, block: int
 ) -> None:
     body = (ends.join(rows) + (ends if closed else "")).encode()
-    before, lines.BLOCK = lines.BLOCK, block
+    before, layouts.BLOCK = layouts.BLOCK, block
     try:
         found, first = [], 1
-        for part in _whole_lines(io.BytesIO(body), "x"):
+        for part in whole_lines(io.BytesIO(body), "x"):
             texts, decoded = _split(part)
             batch = _batch(FILE, first, texts, decoded)
             found += list(zip(batch.column("line").to_pylist(), batch.column("text").to_pylist()))
             first += len(texts)
     finally:
-        lines.BLOCK = before
+        layouts.BLOCK = before
     assert found == [(n, row) for n, row in enumerate(rows, 1) if row.strip(" \t")]
 
 
@@ -50,14 +51,14 @@ def test_bytes_that_are_not_utf8_mark_their_own_line_alone() -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_record() -> None:
-    assert list(_whole_lines(io.BytesIO(b"\xef\xbb\xbf{}\n"), "x")) == [b"{}\n"]
+    assert list(whole_lines(io.BytesIO(b"\xef\xbb\xbf{}\n"), "x")) == [b"{}\n"]
 
 
 def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "BLOCK", 10)
-    monkeypatch.setattr(lines, "LONGEST_LINE", 50)
+    monkeypatch.setattr(layouts, "BLOCK", 10)
+    monkeypatch.setattr(layouts, "LONGEST_LINE", 50)
     with pytest.raises(ValueError, match="no line end within 50 bytes"):
-        list(_whole_lines(io.BytesIO(b"x" * 100), "f"))
+        list(whole_lines(io.BytesIO(b"x" * 100), "f"))
 
 
 def test_plain_and_gzipped_files_are_read_as_spark_counts_them(spark: SparkSession, tmp_path: Path) -> None:
