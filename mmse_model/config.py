@@ -42,6 +42,27 @@ class GrainsSettings(Settings):
     attribute: AttributeSettings = AttributeSettings()
 
 
+SEQUENCE_GRAIN = "sequence"
+"""The grain of the transformer: a part of the vector like the others, without tokens of its own."""
+
+
+class TransformerSettings(Settings):
+    """A further grain: the words of a text in their order, read by a small transformer encoder."""
+
+    layers: int = Field(0, ge=0, le=4, description="0 leaves the grain out")
+    heads: int = Field(4, ge=1, description="of attention; they share token_dimension")
+    feed_forward: int = Field(128, ge=1, description="width of each layer's hidden layer")
+
+    @model_validator(mode="after")
+    def _used(self) -> TransformerSettings:
+        defaults = [type(self).model_fields[name].default for name in ("heads", "feed_forward")]
+        if not self.layers and [self.heads, self.feed_forward] != defaults:
+            raise ValueError(
+                f"heads = {self.heads}, feed_forward = {self.feed_forward}: no meaning with layers = 0; expected 1 layer or more"
+            )
+        return self
+
+
 class ModelSettings(Settings):
     """Shape of the two towers."""
 
@@ -50,18 +71,27 @@ class ModelSettings(Settings):
     fusion: Literal["post", "pre"] = "post"
     token_dimension: int = Field(64, ge=4, description="width of the token table that all grains share")
     hidden: int = Field(128, ge=0, description="width of each grain's hidden layer; 0 is linear")
+    transformer: TransformerSettings = TransformerSettings()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The grains, and the transformer's where there is one: each is a part of the vector."""
+        return (*self.grains, SEQUENCE_GRAIN) if self.transformer.layers else self.grains
 
     @property
     def grain_dimension(self) -> int:
         """Components of each grain's part of the vector."""
-        return self.dimension // len(self.grains)
+        return self.dimension // len(self.parts)
 
     @model_validator(mode="after")
     def _splits(self) -> ModelSettings:
         if not {"word", "trigram"} & set(self.grains) or len(set(self.grains)) != len(self.grains):
             raise ValueError(f"grains = {list(self.grains)}: expected different grains, 'word' or 'trigram' among them")
-        if self.dimension % len(self.grains):
-            raise ValueError(f"dimension = {self.dimension}: expected a multiple of the {len(self.grains)} grains")
+        if self.dimension % len(self.parts):
+            raise ValueError(f"dimension = {self.dimension}: expected a multiple of the {len(self.parts)} grains")
+        heads = self.transformer.heads if self.transformer.layers else 1
+        if self.token_dimension % heads:
+            raise ValueError(f"token_dimension = {self.token_dimension}: expected a multiple of the {heads} heads")
         return self
 
 
@@ -143,6 +173,6 @@ def slots_of(stages: tuple[StageSettings, ...]) -> list[tuple[str, int]]:
 
 
 __all__ = [
-    "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
+    "SEQUENCE_GRAIN", "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
     "StageSettings", "TrainSettings", "check_stages", "slots_of",
 ]

@@ -40,6 +40,25 @@ class Bags:
         return Bags(torch.cat([p.ids for p in parts]), torch.cat([p.lengths for p in parts]))
 
 
+@dataclass(frozen=True)
+class Words:
+    """Texts as table rows in their order: `ids` (n,) int64 without padding, `there` (N, L) bool says where each stands."""
+
+    ids: torch.Tensor
+    there: torch.Tensor
+
+    @staticmethod
+    def of(ids: torch.Tensor) -> Words:
+        """Of ids (N, L), 0 is padding."""
+        there = ids != PADDING
+        return Words(ids[there].long(), there)
+
+    def spread(self, vectors: torch.Tensor) -> torch.Tensor:
+        """The vectors (n, W) of the ids in their places, (N, L, W), zero elsewhere."""
+        empty = vectors.new_zeros(self.there.numel(), vectors.shape[1])
+        return empty.index_copy(0, self.there.flatten().nonzero().squeeze(1), vectors).view(*self.there.shape, -1)
+
+
 class _BagSum(torch.autograd.Function):
     """Sums of rows (rows, W) by bag: (bags, W)."""
 
@@ -100,13 +119,19 @@ class TokenTable(nn.Module):
 
     def forward(self, bags: Bags) -> tuple[torch.Tensor, torch.Tensor]:
         """Pooled vectors (bags, W), zero for an empty bag, and whether each bag holds a token (bags,) bool."""
-        rows, ids = _distinct(bags.ids, len(self.vectors))
-        weights = _PickRows.apply(self.log_weights, rows).exp()
-        weighted = torch.cat([_PickRows.apply(self.vectors, rows) * weights, weights], 1)
-        sums = _BagSum.apply(weighted, ids, bags.lengths)
+        pooled, present, _ = self.read(bags, [])
+        return pooled, present
+
+    def read(self, bags: Bags, texts: Sequence[Words]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        """The same, and of each of `texts` the vectors (N, L, W) of its words. All rows are picked once, for one gradient."""
+        rows, places = _distinct(torch.cat([bags.ids, *(t.ids for t in texts)]), len(self.vectors))
+        ids, *own = places.split([len(bags.ids), *(len(t.ids) for t in texts)])
+        weights, vectors = _PickRows.apply(self.log_weights, rows).exp(), _PickRows.apply(self.vectors, rows)
+        sums = _BagSum.apply(torch.cat([vectors * weights, weights], 1), ids, bags.lengths)
         present = bags.lengths > 0
         total = sums[:, -1:].masked_fill(~present[:, None], 1.0)
-        return sums[:, :-1] / total, present
+        words = [text.spread(vectors.index_select(0, at)) for text, at in zip(texts, own)]
+        return sums[:, :-1] / total, present, words
 
 
 def _distinct(ids: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -117,4 +142,4 @@ def _distinct(ids: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]
     return seen.nonzero().squeeze(1), position[ids]
 
 
-__all__ = ["Bags", "TokenTable", "row_gradient", "touched_rows"]
+__all__ = ["Bags", "TokenTable", "Words", "row_gradient", "touched_rows"]

@@ -2,7 +2,8 @@
 
 from schemas.declare import Check, Column, Dataset, Metric
 
-TEXT_GRAINS = ("word", "bigram", "trigram")
+WORD_GRAIN = "word"
+TEXT_GRAINS = (WORD_GRAIN, "bigram", "trigram")
 ATTRIBUTE_GRAIN = "attribute"
 GRAINS = (*TEXT_GRAINS, ATTRIBUTE_GRAIN)
 

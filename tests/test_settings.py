@@ -49,12 +49,16 @@ class Case:
     """What a refusal says; empty where the change is accepted."""
 
 
+TRANSFORMER = {"model.dimension": 20, "model.transformer.layers": 1}
 CASES = {
     "model.dimension": Case({"model.dimension": 32}),
     "model.grains": Case({"model.grains": ["word", "attribute"]}),
     "model.fusion": Case({"model.fusion": "pre"}),
     "model.token_dimension": Case({"model.token_dimension": 12}),
     "model.hidden": Case({"model.hidden": 0}),
+    "model.transformer.layers": Case({"model.transformer.layers": 1}, {"model.dimension": 20}),
+    "model.transformer.heads": Case({"model.transformer.heads": 2}, TRANSFORMER),
+    "model.transformer.feed_forward": Case({"model.transformer.feed_forward": 4}, TRANSFORMER),
     "train.epochs": Case({"train.epochs": 3}),
     "train.batch_size": Case({"train.batch_size": 12}),
     "train.stream_items": Case({"train.stream_items": 9}),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmse_model.config import AttributeSettings, GrainSettings, GrainsSettings, ModelSettings, StageSettings
+from mmse_model.config import AttributeSettings, GrainSettings, GrainsSettings, ModelSettings, StageSettings, TransformerSettings
 from mmse_model.encoder import Encoder, save_model
 from mmse_model.grains import Grains
 from mmse_model.towers import TwoTower
@@ -22,6 +22,9 @@ GRAINS = Grains.build(
     GrainsSettings(word=SMALL_GRAIN, bigram=SMALL_GRAIN, trigram=SMALL_GRAIN, attribute=AttributeSettings(bins=5)),
 )
 SETTINGS = ModelSettings(dimension=16, token_dimension=8, hidden=4)
+WITH_TRANSFORMER = ModelSettings(
+    dimension=20, token_dimension=8, hidden=4, transformer=TransformerSettings(layers=2, heads=2, feed_forward=6)
+)
 ITEMS = (
     ["usb cable", "red shirt", ""], ["acme", None, None], ["Phones > Cables", None, None],
     [None, "shop", None], [9.5, None, None],
@@ -32,6 +35,14 @@ ITEMS = (
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(4)
     save_model(tmp_path, TwoTower(GRAINS.layout, SETTINGS), GRAINS, STAGES)
+    return tmp_path
+
+
+@pytest.fixture(params=[SETTINGS, WITH_TRANSFORMER], ids=["bags", "transformer"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A published model of bags alone, or one with the transformer's grain."""
+    torch.manual_seed(4)
+    save_model(tmp_path, TwoTower(GRAINS.layout, request.param), GRAINS, STAGES)
     return tmp_path
 
 
@@ -101,13 +112,13 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
         Encoder.open(folder)
 
 
-def test_what_the_grains_add_sums_to_the_score_and_an_empty_grain_adds_nothing(folder: Path) -> None:
-    encoder = Encoder.open(folder)
+def test_what_the_grains_add_sums_to_the_score_and_an_empty_grain_adds_nothing(either: Path) -> None:
+    encoder = Encoder.open(either)
     items = encoder.encode_items(*ITEMS)
     for text in ("usb cable", "red", "zzz"):
         query = encoder.encode_queries([text])[0]
         parts = encoder.contributions(query, items)
-        assert list(parts) == list(SETTINGS.grains)
+        assert list(parts) == list(encoder.model.settings.parts)
         assert np.allclose(sum(parts.values()), items @ query, atol=1e-6)
     # one word has no pair of words
     assert not encoder.contributions(encoder.encode_queries(["red"])[0], items)["bigram"].any()
@@ -120,9 +131,9 @@ def test_a_model_that_fuses_before_it_compares_has_no_parts_to_show(tmp_path: Pa
     assert encoder.contributions(encoder.encode_queries(["red"])[0], encoder.encode_items(*ITEMS)) == {}
 
 
-def test_fixed_calls_have_one_number_of_rows_and_give_an_item_its_own_bits(folder: Path) -> None:
+def test_fixed_calls_have_one_number_of_rows_and_give_an_item_its_own_bits(either: Path) -> None:
     """Whatever stands beside it: alone, among others, in another order, in the last call or not."""
-    encoder = Encoder.open(folder, threads=1, block=8, fixed=True)
+    encoder = Encoder.open(either, threads=1, block=8, fixed=True)
     seen: list[int] = []
     tower = encoder.model.encode_items
     encoder.model.encode_items = lambda ids: (seen.append(len(ids)), tower(ids))[1]  # type: ignore[method-assign]
