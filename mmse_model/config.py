@@ -87,6 +87,8 @@ class ModelSettings(Settings):
     def _splits(self) -> ModelSettings:
         if not {"word", "trigram"} & set(self.grains) or len(set(self.grains)) != len(self.grains):
             raise ValueError(f"grains = {list(self.grains)}: expected different grains, 'word' or 'trigram' among them")
+        if self.transformer.layers and "word" not in self.grains:
+            raise ValueError(f"grains = {list(self.grains)}: the transformer reads words; expected 'word' among them")
         if self.dimension % len(self.parts):
             raise ValueError(f"dimension = {self.dimension}: expected a multiple of the {len(self.parts)} grains")
         heads = self.transformer.heads if self.transformer.layers else 1

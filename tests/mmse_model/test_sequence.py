@@ -136,6 +136,7 @@ def test_without_layers_nothing_is_added() -> None:
     [
         ({"transformer": {"layers": 1}}, "dimension = 128: expected a multiple of the 5 grains"),
         ({"transformer": {"layers": 1, "heads": 5}, "dimension": 160}, "token_dimension = 64: expected a multiple of the 5 heads"),
+        ({"transformer": {"layers": 1}, "grains": ("trigram",)}, "the transformer reads words; expected 'word' among them"),
         ({"transformer": {"heads": 2}}, "heads = 2, feed_forward = 128: no meaning with layers = 0"),
     ],
 )
