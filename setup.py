@@ -26,6 +26,7 @@ setup(
         "jinja2>=3.1,<4",
         "matplotlib>=3.8,<4",
         "tqdm>=4.66,<5",
+        "tensorboard>=2.20,<2.21",
     ],
     extras_require={
         "dev": ["pytest>=8,<9", "hypothesis>=6.100,<7", "ruff>=0.6,<1", "duckdb>=1,<2", "ir-measures>=0.3,<1"],

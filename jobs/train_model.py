@@ -2,7 +2,8 @@
 
 Training runs in this process, or in several that Spark's TorchDistributor starts; both read the Parquet files that the
 manifests name. Its checkpoints lie under a key of configuration, code and input contents: a run that was killed goes on
-from its last finished epoch, and a finished one removes them. A model younger than `train.every_days` that was trained
+from its last checkpoint, within an epoch too, and a finished one removes them. Event files for TensorBoard stay with the
+reports. A model younger than `train.every_days` that was trained
 with the same settings is published again instead of trained anew.
 """
 
@@ -24,8 +25,9 @@ from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import say
 from jobs.runtime.main import main
 from jobs.runtime.manifest import Manifest
+from jobs.runtime.verdict import job_folder
 from jobs.tuples.vocabulary import published_grains
-from mmse_model.config import StageSettings, slots_of
+from mmse_model.config import CHANGES_NO_RESULT, StageSettings, slots_of
 from mmse_model.encoder import save_model
 from mmse_model.grains import Grains
 from mmse_model.trainer import DivergedError
@@ -74,6 +76,8 @@ def make_task(context: JobContext, grains: Grains) -> TrainingTask:
         shapes=shapes, layout=layout.to_json(), model=config.model, train=config.train, stages=config.stages,
         seed=config.seed,
         folder=context.warehouse / "_work" / context.job.name / work_key(context),
+        events=job_folder(context.config.paths.reports, context.dt, context.job.name) / "events" / work_key(context)
+        if config.train.event_files else None,
     )
 
 
@@ -167,9 +171,9 @@ def recent_model(context: JobContext) -> str | None:
 
 
 def copied_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections that a model must share, without what changes no result: the reading threads, and how long a model serves."""
+    """The sections that a model must share, without what changes no result, and without how long a model serves."""
     sections = {name: config[name] for name in COPIED_SETTINGS}
-    train = {name: value for name, value in config["train"].items() if name not in ("loader_workers", "every_days")}
+    train = {name: value for name, value in config["train"].items() if name not in (*CHANGES_NO_RESULT, "every_days")}
     return {**sections, "train": train}
 
 

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 
 FORMAT = 1
 HEADER = "mmse"
-_STATE, _BEST = "epoch-{:05d}.safetensors", "best.safetensors"
+_STATE, _BEST = "step-{:08d}.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything training goes on from: tensors by name, and plain data (epoch, step, history, data position)."""
+    """Everything training goes on from: tensors by name, and plain data (step, history, figures of the epoch, data position)."""
 
     tensors: dict[str, torch.Tensor]
     state: dict[str, Any]
@@ -40,9 +40,9 @@ class Checkpoints:
         self.folder, self.kept = Path(folder), kept
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, epoch: int, checkpoint: Checkpoint) -> Path:
-        """Writes the state after `epoch` finished epochs and drops what is older than the last `kept`."""
-        path = self.folder / _STATE.format(epoch)
+    def save(self, step: int, checkpoint: Checkpoint) -> Path:
+        """Writes the state after `step` steps and drops what is older than the last `kept`."""
+        path = self.folder / _STATE.format(step)
         write_tensors(path, checkpoint.tensors, checkpoint.state)
         for old in self.paths()[: -self.kept]:
             old.unlink()
@@ -50,7 +50,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """The checkpoints there are, oldest first."""
-        return sorted(self.folder.glob("epoch-*.safetensors"))
+        return sorted(self.folder.glob("step-*.safetensors"))
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint; None before the first. Raises ValueError that names a file which cannot be read."""

@@ -132,6 +132,10 @@ class ObjectiveSettings(Settings):
         return self
 
 
+CHANGES_NO_RESULT = ("loader_workers", "checkpoint_steps", "event_files")
+"""Keys of `train` that say how fast or how safely a run happens: models that differ in them alone are equal."""
+
+
 class TrainSettings(Settings):
     """One training run."""
 
@@ -144,6 +148,10 @@ class TrainSettings(Settings):
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     threads: int = Field(2, ge=1, description="torch threads; part of the result's bits")
     loader_workers: int = Field(1, ge=1, le=4, description="threads that read ahead in each dataset; no effect on results")
+    checkpoint_steps: int = Field(500, ge=0, description="steps between checkpoints within an epoch; 0: only after epochs; "
+                                  "no effect on results")
+    event_files: bool = Field(True, description="losses and recalls for TensorBoard, beside the verdict; no effect on results")
+    patience: int = Field(0, ge=0, description="epochs without a higher validation recall of orders that end training; 0: never")
     processes: int = Field(1, ge=1, description="ranks, launched by TorchDistributor when more than one")
     every_days: int = Field(7, ge=1)
     window_days: int = Field(28, ge=3, description="days of impressions that tuples are built from")
@@ -175,6 +183,7 @@ def slots_of(stages: tuple[StageSettings, ...]) -> list[tuple[str, int]]:
 
 
 __all__ = [
-    "SEQUENCE_GRAIN", "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings", "ObjectiveSettings", "Settings",
+    "CHANGES_NO_RESULT", "SEQUENCE_GRAIN", "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings",
+    "ObjectiveSettings", "Settings",
     "StageSettings", "TrainSettings", "check_stages", "slots_of",
 ]

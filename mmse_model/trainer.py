@@ -1,8 +1,8 @@
-"""Training: epochs over batches, a checkpoint after each, the best epoch's weights at the end.
+"""Training: epochs over batches, checkpoints after each and within, the best epoch's weights at the end.
 
 A run is a pure function of (data, configuration, seed, threads): killed and started again it takes up the last
 checkpoint and goes through the same losses as if nothing had happened. The weights that are kept are those of the
-epoch with the highest validation recall of the furthest stage; of equals, the earlier.
+epoch with the highest validation recall of the furthest stage; of equals, the earlier. `train.patience` ends a run early.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -20,8 +19,10 @@ from tqdm import tqdm
 from mmse_model.batch import Batch
 from mmse_model.checkpoints import Checkpoint, Checkpoints
 from mmse_model.config import TrainSettings
+from mmse_model.events import Events
 from mmse_model.loss import Objective, negatives_per_query
 from mmse_model.optimiser import RowAdam, clip_gradients, learning_rate
+from mmse_model.progress import Progress, describe, without_rise
 from mmse_model.ranks import Ranks
 from mmse_model.towers import TwoTower
 
@@ -51,32 +52,6 @@ class Measure(Protocol):
         """Figures by name; `selects` is the one that picks the best epoch."""
 
 
-@dataclass
-class Progress:
-    """Figures of one epoch while it runs."""
-
-    batches: int = 0
-    rows: int = 0
-    waited: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
-    sums: dict[str, float] = field(default_factory=dict)
-
-    def add(self, batch: Batch, figures: dict[str, float], waited: float) -> None:
-        """Counts one step."""
-        self.batches, self.rows, self.waited = self.batches + 1, self.rows + batch.rows, self.waited + waited
-        for name, value in figures.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def means(self) -> dict[str, float]:
-        """Mean of every figure over the steps so far."""
-        return {name: total / self.batches for name, total in self.sums.items()}
-
-    def speed(self) -> dict[str, float]:
-        """Seconds, tuples per second and the share of the time spent waiting for data."""
-        seconds = time.perf_counter() - self.started
-        return {"seconds": seconds, "tuples_per_second": self.rows / seconds, "wait_share": self.waited / seconds}
-
-
 class DivergedError(ArithmeticError):
     """The loss is no longer a number."""
 
@@ -87,14 +62,15 @@ class Trainer:
     def __init__(
         self, model: TwoTower, objective: Objective, loader: Loader, settings: TrainSettings, checkpoints: Checkpoints,
         validation: Measure | None = None, report: Callable[[str], None] = print, ranks: Ranks | None = None,
+        events: Events | None = None,
     ) -> None:
         self.model, self.objective, self.loader, self.settings = model, objective, loader, settings
         self.checkpoints, self.validation, self.report = checkpoints, validation, report
-        self.ranks = ranks or Ranks()
+        self.ranks, self.events = ranks or Ranks(), events or Events(None)
         self.device = model.empty.device
         self.optimiser = RowAdam(dict(model.named_parameters()), settings.weight_decay)
         self.history: list[dict[str, Any]] = []
-        self.step = 0
+        self.step, self.begun = 0, Progress()
         self.total_steps = sum(loader.steps(epoch) for epoch in range(settings.epochs))
         self.introduce = self.ranks.first
 
@@ -105,30 +81,50 @@ class Trainer:
         Returns one record per epoch: mean losses, validation figures, seconds, tuples per second, share of waiting.
         """
         self._resume()
-        for epoch in range(len(self.history), self.settings.epochs):
-            progress = self._epoch(epoch)
-            speed = progress.speed()  # before the validation, which is no training
-            record = {"epoch": epoch + 1, **progress.means(), "validation": self._validate(), **speed}
-            self.history.append(record)
-            self._keep()
-            if self.ranks.first:
-                self.report(describe(record))
+        with self.events.from_step(self.step):
+            while not self.finished:
+                self._whole_epoch(len(self.history))
         return self.history
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done, or the validation has not risen for `train.patience` epochs."""
+        stale = self.validation is not None and without_rise(self._scores(), self.settings.patience)
+        return stale or len(self.history) >= self.settings.epochs
 
     @property
     def best_epoch(self) -> int:
         """1-based number of the epoch whose weights are kept; the last where nothing is validated."""
         if self.validation is None:
             return len(self.history)
-        scores = [record["validation"][self.validation.selects] for record in self.history]
+        scores = self._scores()
         return scores.index(max(scores)) + 1
 
+    def _scores(self) -> list[float]:
+        return [record["validation"][self.validation.selects] for record in self.history]
+
+    def _whole_epoch(self, epoch: int) -> None:
+        """Trains one epoch, measures, writes its checkpoint and says how it went."""
+        progress = self._epoch(epoch)
+        speed = progress.speed()  # before the validation, which is no training
+        record = {"epoch": epoch + 1, **progress.means(), "validation": self._validate(), **speed}
+        self.history.append(record)
+        self.begun = Progress()
+        self.events.epoch(self.step, record)
+        self._keep()
+        if self.ranks.first:
+            self.report(describe(record))
+            if self.finished and len(self.history) < self.settings.epochs:
+                self.report(f"training: stops after epoch {epoch + 1}, epoch {self.best_epoch} was the best one")
+
     def _epoch(self, epoch: int) -> Progress:
-        progress = Progress()
+        progress, self.begun = self.begun, Progress()
+        if not progress.batches:
+            progress.started = time.perf_counter()
         batches = self.loader.epoch(epoch)
         bar = tqdm(
-            total=self.loader.steps(epoch), desc=f"epoch {epoch + 1}/{self.settings.epochs}", unit="step",
-            disable=None if self.ranks.first else True, leave=False, mininterval=1.0,
+            initial=progress.batches, total=self.loader.steps(epoch), desc=f"epoch {epoch + 1}/{self.settings.epochs}",
+            unit="step", disable=None if self.ranks.first else True, leave=False, mininterval=1.0,
         )
         with bar, deterministic(self.device):
             while True:
@@ -144,6 +140,12 @@ class Trainer:
                 text = f"{speed['tuples_per_second']:,.0f} tuples/s, {speed['wait_share']:.0%} waiting"
                 bar.set_postfix_str(text, refresh=False)
                 bar.update()
+                if self._due() and progress.batches < self.loader.steps(epoch):
+                    self._save(progress)
+
+    def _due(self) -> bool:
+        """Whether a checkpoint within the epoch is to be written after this step."""
+        return self.settings.checkpoint_steps > 0 and self.step % self.settings.checkpoint_steps == 0
 
     def _step(self, batch: Batch) -> dict[str, float]:
         with autocast(self.device):
@@ -159,7 +161,9 @@ class Trainer:
         rate = learning_rate(self.step, self.total_steps, self.settings.learning_rate, self.settings.warmup_steps)
         self.optimiser.step(rate)
         self.step += 1
-        return {**loss.parts, "gradient_norm": norm}
+        figures = {**loss.parts, "gradient_norm": norm}
+        self.events.step(self.step, {**figures, "learning_rate": rate})
+        return figures
 
     def _introduce(self, batch: Batch) -> None:
         """Prints, once, the size of the run and what each query is compared with, counted on a batch."""
@@ -184,17 +188,22 @@ class Trainer:
 
     def _keep(self) -> None:
         """Writes the checkpoint of the epoch that just ended, and the weights where it is the best so far."""
+        if self.ranks.first and self.best_epoch == len(self.history):
+            self.checkpoints.save_best(self.model.state_dict())
+        self._save(self.begun)
+
+    def _save(self, progress: Progress) -> None:
+        """Writes a checkpoint; `progress` is that of the epoch that is under way. All ranks wait for it."""
         if self.ranks.first:
             weights = self.model.state_dict()
-            if self.best_epoch == len(self.history):
-                self.checkpoints.save_best(weights)
             tensors = {f"model.{n}": t for n, t in weights.items()}
             tensors |= {f"optimiser.{n}": t for n, t in self.optimiser.tensors().items()}
             tensors["rng"] = torch.get_rng_state()
             state = {
-                "step": self.step, "history": self.history, "best": self.best_epoch, "data": self.loader.state_dict(),
+                "step": self.step, "history": self.history, "best": self.best_epoch if self.history else 0,
+                "finished": self.finished, "epoch": progress.state_dict(), "data": self.loader.state_dict(),
             }
-            self.checkpoints.save(len(self.history), Checkpoint(tensors, state))
+            self.checkpoints.save(self.step, Checkpoint(tensors, state))
         self.ranks.wait()
 
     def _resume(self) -> None:
@@ -205,19 +214,11 @@ class Trainer:
         self.optimiser.load(checkpoint.part("optimiser"))
         torch.set_rng_state(checkpoint.tensors["rng"])
         self.step, self.history = checkpoint.state["step"], checkpoint.state["history"]
+        self.begun = Progress.restored(checkpoint.state["epoch"])
         self.loader.load_state_dict(checkpoint.state["data"])
         if self.ranks.first:
-            self.report(f"training: goes on after epoch {len(self.history)} of {self.settings.epochs}")
-
-
-def describe(record: dict[str, Any]) -> str:
-    """One line for people about one epoch."""
-    losses = "  ".join(f"{n} {record[n]:.4f}" for n in ("loss", "retrieval", "rank", "title") if n in record)
-    recall = "  ".join(f"{n} {v:.3f}" for n, v in record["validation"].items())
-    return (
-        f"epoch {record['epoch']}: {losses}  {recall}  {record['seconds']:.1f} s, "
-        f"{record['tuples_per_second']:,.0f} tuples/s, {record['wait_share']:.0%} waiting"
-    )
+            within = f", {self.begun.batches:,} steps into the next" if self.begun.batches else ""
+            self.report(f"training: goes on after epoch {len(self.history)} of {self.settings.epochs}{within}")
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
@@ -241,4 +242,4 @@ class deterministic:
         torch.use_deterministic_algorithms(self.before, warn_only=self.before_warned)
 
 
-__all__ = ["DivergedError", "Loader", "Measure", "Trainer", "autocast", "describe"]
+__all__ = ["DivergedError", "Loader", "Measure", "Trainer", "autocast"]

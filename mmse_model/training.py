@@ -18,6 +18,7 @@ from mmse_model.batches import TupleLoader
 from mmse_model.checkpoints import Checkpoints
 from mmse_model.config import ModelSettings, Settings, StageSettings, TrainSettings
 from mmse_model.encoder import torch_threads
+from mmse_model.events import Events
 from mmse_model.layout import GrainLayout
 from mmse_model.loss import Objective
 from mmse_model.ranks import Ranks, process_group
@@ -43,6 +44,8 @@ class TrainingTask(Settings):
     seed: int
     folder: Path
     """Of the checkpoints; on a disk that all processes share."""
+    events: Path | None = None
+    """Of the event files for TensorBoard; None writes none."""
 
 
 def run_training(task_json: str, report: Callable[[str], None] = print) -> None:
@@ -75,7 +78,8 @@ def new_trainer(
     device = pick_device()
     model = new_model(task).to(device)
     objective = Objective(task.stages, task.train.objective, device, own=task.shapes.get("N", 0))
-    return Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks)
+    events = Events(task.events) if ranks.first else None
+    return Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks, events)
 
 
 def new_model(task: TrainingTask) -> TwoTower:
@@ -98,7 +102,7 @@ def trained_model(task: TrainingTask) -> Trained:
     """The outcome of a run, from its checkpoints. Raises ValueError where it has not finished."""
     checkpoints, model = Checkpoints(task.folder), new_model(task)
     best, last = checkpoints.best(), checkpoints.latest()
-    if best is None or last is None or len(last.state["history"]) < task.train.epochs:
+    if best is None or last is None or not last.state["finished"]:
         raise ValueError(f"{task.folder}: no finished training of {task.train.epochs} epochs in it")
     model.load_state_dict(best)
     history = last.state["history"]

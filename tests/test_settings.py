@@ -68,6 +68,8 @@ CASES = {
     "train.gradient_clip": Case({"train.gradient_clip": 0.01}),
     "train.threads": Case({"train.threads": 2}),
     "train.loader_workers": Case({"train.loader_workers": 2}),
+    "train.checkpoint_steps": Case({"train.checkpoint_steps": 2}),
+    "train.patience": Case({"train.patience": 1}, {"train.learning_rate": 1e-9, "train.epochs": 4}),
     "train.processes": Case({"train.processes": 3}),
     "train.window_days": Case({"train.window_days": 21}),
     "train.validation_queries": Case({"train.validation_queries": 3}),
@@ -89,7 +91,10 @@ CASES = {
     "stages.margin": Case({"stages.3.margin": 0.9}),
     "stages.weight": Case({"stages.3.weight": 4.0}),
 }
-ELSEWHERE = {"train.every_days": test_train_model.test_a_recent_model_is_published_again_and_an_old_one_is_not}
+ELSEWHERE = {
+    "train.every_days": test_train_model.test_a_recent_model_is_published_again_and_an_old_one_is_not,
+    "train.event_files": test_train_model.test_event_files_stay_with_the_reports_unless_they_are_not_wanted,
+}
 """Fields whose effect needs published models, and the tests that show it."""
 
 
@@ -170,7 +175,7 @@ def outcome(data: Data, values: str) -> dict[str, Any]:
     history = [{k: v for k, v in record.items() if k not in TIMES} for record in trained_model(task).history]
     return {
         "history": history, "threads": {n for _, n in seen}, "said": [line for line, _ in seen if not line.startswith("epoch")], "readers": {name for name in started if name.startswith("mmse-")}, "window": Window.of(config, DAY),
-        "entries": entries_trained_on(config, 1_000),
+        "entries": entries_trained_on(config, 1_000), "files": sorted(path.name for path in task.folder.iterdir()),
     }
 
 

@@ -34,6 +34,7 @@ from jobs.runtime.sections import (
     VocabularySettings,
 )
 from mmse_model.config import (
+    CHANGES_NO_RESULT,
     GrainsSettings,
     ModelSettings,
     Settings,
@@ -110,9 +111,9 @@ class Config(Settings):
     def hash(self) -> str:
         """SHA-256 of the resolved configuration, what says where and how fast a run happens left out.
 
-        Those are paths, Spark settings and the loader's threads: none of them changes what is computed.
+        Those are paths, Spark settings and CHANGES_NO_RESULT of training: none of them changes what is computed.
         """
-        content = self.model_dump(mode="json", exclude={"paths": True, "spark": True, "train": {"loader_workers"}})
+        content = self.model_dump(mode="json", exclude={"paths": True, "spark": True, "train": set(CHANGES_NO_RESULT)})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def test_an_interrupted_run_goes_on_and_publishes_what_an_undisturbed_one_does(
     with pytest.raises(KeyboardInterrupt):
         train(spark, shop)
     work = Path(shop.paths.warehouse) / "_work" / "train_model"
-    assert len(list(work.glob("*/epoch-*.safetensors"))) == 2
+    assert len(list(work.glob("*/step-*.safetensors"))) == 2
     monkeypatch.setattr(Trainer, "_epoch", lambda self, number: (trained.append(number), epoch(self, number))[1])
     context = train(spark, shop)
     assert trained == [0, 1, 2]
@@ -180,6 +181,17 @@ def test_a_model_of_other_settings_is_not_published_again(spark: Any, shop: Any)
     daily = shop.model_copy(update={"train": shop.train.model_copy(update={"every_days": 1})})
     with pytest.raises(InputError, match="vocabulary dt=2026-01-09: not published"):
         train(spark, daily, date(2026, 1, 9))
+
+
+def test_event_files_stay_with_the_reports_unless_they_are_not_wanted(spark: Any, shop: Any) -> None:
+    events = Path(shop.paths.reports) / "dt=2026-01-08" / "train_model" / "events"
+    shutil.rmtree(events, ignore_errors=True)
+    settings = shop.train.model_copy(update={"event_files": False})
+    first = train(spark, shop.model_copy(update={"train": settings}))
+    assert not events.exists()
+    again = train(spark, shop)
+    assert [path.name[:19] for path in events.glob("*/*")] == ["events.out.tfevents"]
+    assert again.outputs["model", again.dt].content_hash == first.outputs["model", first.dt].content_hash
 
 
 def test_tuples_of_another_shape_are_refused(spark: Any, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_the_newest_two_checkpoints_stay(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for epoch in (1, 2, 3):
         checkpoints.save(epoch, Checkpoint({"x": torch.tensor([epoch])}, {"epoch": epoch}))
-    assert [p.name for p in checkpoints.paths()] == ["epoch-00002.safetensors", "epoch-00003.safetensors"]
+    assert [p.name for p in checkpoints.paths()] == ["step-00000002.safetensors", "step-00000003.safetensors"]
     assert checkpoints.latest().state == {"epoch": 3}
 
 
@@ -225,7 +225,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     path = checkpoints.save(1, Checkpoint({"x": torch.zeros(100)}, {}))
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ValueError, match="epoch-00001.safetensors: not a readable safetensors file"):
+    with pytest.raises(ValueError, match="step-00000001.safetensors: not a readable safetensors file"):
         checkpoints.latest()
 
 
