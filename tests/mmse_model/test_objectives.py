@@ -152,6 +152,16 @@ def test_the_weight_and_the_margin_of_a_stage_change_the_loss() -> None:
         assert Objective(stages, ObjectiveSettings())(model, batch, Ranks()).parts["loss"] != pytest.approx(plain)
 
 
+@pytest.mark.parametrize("retrieval", ["softmax", "hinge", "three_part"])
+def test_a_step_leaves_its_batch_as_it_was(retrieval: str) -> None:
+    """E6: what is handed in is read, not written."""
+    batch, same = random_batch(7), random_batch(7)
+    objective = Objective(STAGES, ObjectiveSettings(retrieval=retrieval, unclicked_in_retrieval="negative"))
+    objective(new_model(), batch, Ranks()).total.backward()
+    for name, tensor in vars(same).items():
+        assert tensor is None or torch.equal(getattr(batch, name), tensor), name
+
+
 def test_a_title_without_a_word_is_no_pair() -> None:
     batch, model = random_batch(7), new_model()
     queries = batch.stream_title_queries.clone()
