@@ -7,7 +7,7 @@ memory, too. The ways take turns in one process, forwards and backwards; a ratio
 the rounds count. The first two must end with the same losses, bit by bit. Prints a table and, last, one JSON object.
 
 examples:
-  python -m benchmarks.training                                # about five minutes on two quiet cores
+  python -m benchmarks.training                                # the whole measurement, on a quiet machine
   python -m benchmarks.training --steps 8 --repeats 2          # a look
   python -m benchmarks.training --batch 512 --loader-workers 2
 """
