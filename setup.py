@@ -2,6 +2,9 @@
 
 from setuptools import find_packages, setup
 
+EXPORT = ["onnx==1.23.2", "onnxruntime==1.32.0"]
+"""What `mmse export` alone needs."""
+
 setup(
     name="mmse",
     version="0.1.0",
@@ -29,7 +32,8 @@ setup(
         "tensorboard>=2.20,<2.21",
     ],
     extras_require={
-        "dev": ["pytest>=8,<9", "hypothesis>=6.100,<7", "ruff>=0.6,<1", "duckdb>=1,<2", "ir-measures>=0.3,<1"],
+        "dev": ["pytest>=8,<9", "hypothesis>=6.100,<7", "ruff>=0.6,<1", "duckdb>=1,<2", "ir-measures>=0.3,<1", *EXPORT],
+        "export": EXPORT,
     },
     entry_points={"console_scripts": ["mmse=jobs.cli:main"]},
 )

@@ -6,6 +6,7 @@
     mmse experiment --a 2026-01-07 --b 2026-01-08
     mmse ablate --config conf/ablation.yaml --date 2026-01-08
     mmse rollback --to 2026-01-07
+    mmse export --out build/query_encoder
     mmse status
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 from jobs import plan, rollback, search_command
 from jobs.ablation import arguments as ablation
 from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
+from jobs.export import arguments as exporting
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
 from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import MmseError
@@ -61,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_experiment(commands)
     _add_ablate(commands)
     _add_rollback(commands)
+    _add_export(commands)
     for name, action, text in (
         ("status", status, "what is published, when, by which run"),
         ("gc", collect, "remove what no kept entry of the snapshot log names, and what is past its retention"),
@@ -138,6 +141,16 @@ def _add_rollback(commands: argparse._SubParsersAction) -> None:
     rollback.add_arguments(command)
     _add_config(command)
     command.set_defaults(action=lambda arguments: rollback.rollback(_config(arguments), arguments))
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "export", help=exporting.DESCRIPTION, description=exporting.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"{exporting.EXAMPLES}\n\n{EPILOG}",
+    )
+    exporting.add_arguments(command)
+    _add_config(command)
+    command.set_defaults(action=export)
 
 
 def _add_forget(commands: argparse._SubParsersAction) -> None:
@@ -223,6 +236,13 @@ def ablate(arguments: argparse.Namespace) -> int:
     from jobs.ablation.command import ablate as compare
 
     return compare(arguments)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """`mmse export`: the query encoder of a release as files for other languages; nothing is published."""
+    from jobs.export.command import export as write
+
+    return write(arguments)
 
 
 def status(arguments: argparse.Namespace) -> int:

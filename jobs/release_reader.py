@@ -80,10 +80,21 @@ class Released:
         return [{grain: float(values[n]) for grain, values in parts.items()} or None for n in range(len(items))]
 
 
-def open_release(config: Config, entry: Entry | None = None, dt: str | None = None) -> Released:
-    """Opens the newest release, or that of day `dt`, as the newest entry of the snapshot log (or `entry`) names it.
+@dataclass(frozen=True)
+class ReleaseParts:
+    """What a release names, unopened: its day and run, release.json, and the day, run and folder of each part."""
 
-    Raises InputError where none is published or a part of it is missing, altered or of another build.
+    day: str
+    run: str
+    info: dict[str, Any]
+    runs: dict[str, dict[str, str]]
+    folders: dict[str, Path]
+
+
+def find_release(config: Config, entry: Entry | None = None, dt: str | None = None) -> ReleaseParts:
+    """The newest release, or that of day `dt`, as the newest entry of the snapshot log (or `entry`) names it.
+
+    Raises InputError where none is published or its files cannot be read.
     """
     warehouse = Path(config.paths.warehouse).absolute()
     entry = entry or SnapshotLog(warehouse).head()
@@ -97,13 +108,23 @@ def open_release(config: Config, entry: Entry | None = None, dt: str | None = No
     if info.get("format") != FORMAT:
         found = info.get("format")
         raise InputError(f"{folder / RELEASE_FILE}: format = {found!r}; expected {FORMAT}: publish it again")
-    parts = {name: store.run_folder(warehouse, name, part["dt"], part["run"]) for name, part in runs.items()}
+    folders = {name: store.run_folder(warehouse, name, part["dt"], part["run"]) for name, part in runs.items()}
+    return ReleaseParts(day, run, info, runs, folders)
+
+
+def open_release(config: Config, entry: Entry | None = None, dt: str | None = None) -> Released:
+    """Opens the newest release, or that of day `dt`, as the newest entry of the snapshot log (or `entry`) names it.
+
+    Raises InputError where none is published or a part of it is missing, altered or of another build.
+    """
+    release = find_release(config, entry, dt)
+    parts = release.folders
     items = Manifest.read(parts["items"])
     try:
         retriever = Retriever.open(parts["model"], parts["index"])
     except ValueError as error:  # BrokenIndex is one
         raise InputError(str(error)) from None
-    return Released(retriever, tuple(parts["items"] / f.path for f in items.files), info)
+    return Released(retriever, tuple(parts["items"] / f.path for f in items.files), release.info)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 OFFSET = np.uint64(14695981039346656037)
 PRIME = np.uint64(1099511628211)
-_SHIFT = np.uint64(33)
-_MIX = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
+SHIFT = np.uint64(33)
+MIX = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 
 Hashes = NDArray[np.uint64]
 
@@ -47,10 +47,10 @@ def fnv1a_byte(state: Hashes, byte: int) -> Hashes:
 
 def finish(state: Hashes) -> Hashes:
     """The final mix, so that every bit of the result depends on every byte."""
-    mixed = state ^ (state >> _SHIFT)
-    for factor in _MIX:
+    mixed = state ^ (state >> SHIFT)
+    for factor in MIX:
         mixed = mixed * factor
-        mixed ^= mixed >> _SHIFT
+        mixed ^= mixed >> SHIFT
     return mixed
 
 

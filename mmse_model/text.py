@@ -31,7 +31,7 @@ def normalise(text: str | None) -> str:
     else:
         # Characters that nobody sees go first: between a letter and its accent they would prevent the
         # composition. Casefolding decomposes some letters again, hence the second NFKC.
-        seen = "".join(map(_visible, text))
+        seen = "".join(map(visible, text))
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
     return " ".join(folded.split())[:MAX_CHARACTERS].rstrip()
 
@@ -41,7 +41,7 @@ def normalise_many(texts: Iterable[str | None]) -> list[str]:
     return [normalise(text) for text in texts]
 
 
-def _visible(character: str) -> str:
+def visible(character: str) -> str:
     """The character; a space for any white space; nothing for control, format and surrogate characters."""
     if character.isspace():
         return " "

@@ -20,7 +20,7 @@ from mmse_model.hashing import OFFSET, Hashes, finish, fnv1a, fnv1a_byte
 from schemas.vocabulary import TEXT_GRAINS
 
 BEGIN, END = "<", ">"
-_LETTER, _MARK = 1, 2
+LETTER, MARK = 1, 2
 _LINE = 10
 _COMMON = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SYMBOLS = len(_COMMON) + 3
@@ -58,11 +58,11 @@ class _Joined:
 
     def words(self) -> tuple[Indices, Indices]:
         """First character of every word, and the one after its last."""
-        kinds = _kinds()[self.codes]
+        kinds = character_kinds()[self.codes]
         inside = np.concatenate(([0], (kinds > 0).astype(np.int8), [0]))
         edges = np.diff(inside)
         starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-        letters = np.append(np.flatnonzero(kinds == _LETTER), len(kinds))
+        letters = np.append(np.flatnonzero(kinds == LETTER), len(kinds))
         starts = letters[np.searchsorted(letters, starts)]
         real = starts < stops
         return starts[real], stops[real]
@@ -137,7 +137,7 @@ def _common_trigrams() -> Hashes:
 
 
 @lru_cache(maxsize=1)
-def _kinds() -> NDArray[np.uint8]:
+def character_kinds() -> NDArray[np.uint8]:
     """1 for a letter or digit, 2 for a mark, 0 for the rest, by code point (0.1 s, once per process)."""
-    kinds = {"L": _LETTER, "N": _LETTER, "M": _MARK}
+    kinds = {"L": LETTER, "N": LETTER, "M": MARK}
     return np.fromiter((kinds.get(unicodedata.category(chr(c))[0], 0) for c in range(0x110000)), np.uint8, 0x110000)

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from jobs.build_index import JOB as BUILD_INDEX
+from jobs.cli import main
 from jobs.embed_items import JOB as EMBED_ITEMS
 from jobs.evaluation.before import before_run
+from jobs.export.reader import QueryReader
 from jobs.index.parts import ordered_recall, relative_drop
 from jobs.publish_release import JOB
 from jobs.release_reader import open_release, search_release
@@ -244,3 +247,50 @@ def test_a_day_without_a_release_is_named(config: Config, released: JobContext, 
         open_release(config, dt="2026-01-07")
     with pytest.raises(InputError, match="release dt=any: not published"):
         open_release(config_in(tmp_path))
+
+
+# -- the query encoder for other languages -----------------------------------------------
+
+
+def export(config: Config, folder: Path, *arguments: str) -> int:
+    """`mmse export`, with the configuration as a file."""
+    (folder / "shop.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True)), encoding="utf-8")
+    return main(["export", "--config", str(folder / "shop.yaml"), *arguments])
+
+
+def test_an_exported_query_encoder_finds_what_the_release_finds(
+    config: Config, released: JobContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "encoder"
+    assert export(config, tmp_path, "--out", str(out), "--date", "2026-01-08") == 0
+    assert f"release 2026-01-08 -> {out}, 16 dimensions; 1,000 test vectors, largest difference" in capsys.readouterr().out
+    opened, texts = open_release(config), ["  USB\t3 ", "cable 7", "数码"]
+    ids, scores = opened.retriever.search(texts, 5)
+    found, found_scores = opened.retriever.search_vectors(QueryReader(out).encode(texts), 5)
+    assert np.array_equal(found, ids) and np.allclose(found_scores, scores, atol=1e-5)
+    card = json.loads((out / "export.json").read_text())
+    assert card["release"]["dt"] == "2026-01-08"
+    for name, part in card["parts"].items():
+        assert (part["run"], part["content_hash"]) == (released.entry.run(name, released.dt), opened.info["parts"][name]["content_hash"])
+    assert main(["export", "--check", str(out)]) == 0
+    assert "largest difference" in capsys.readouterr().out
+    assert export(config, tmp_path, "--out", str(out)) == 2
+    assert f"--out {out}: is there already" in capsys.readouterr().err
+
+
+def test_an_altered_model_is_not_exported(
+    config: Config, released: JobContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, run = copied(config, tmp_path), released.entry.run("model", released.dt)
+    weights = Path(other.paths.warehouse) / "model" / f"dt={released.dt}" / f"run={run}" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert export(other, tmp_path, "--out", str(tmp_path / "encoder")) == 2
+    assert "model.safetensors: SHA-256" in capsys.readouterr().err
+    weights.unlink()
+    assert export(other, tmp_path, "--out", str(tmp_path / "encoder")) == 2
+    assert "model.safetensors: missing" in capsys.readouterr().err
+    assert export(other, tmp_path, "--out", str(tmp_path / "encoder"), "--date", "2026-01-07") == 2
+    assert "release dt=2026-01-07: not published" in capsys.readouterr().err
+    assert not (tmp_path / "encoder").exists()
