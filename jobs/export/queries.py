@@ -1,6 +1,7 @@
 """Odd queries: what people, phones and scrapers type into a search box, and what is there to break an encoder.
 
-All of it is invented; no logged query is among it. The list depends on nothing but the Unicode version of Python.
+All of it is invented; no logged query is among it. Drawn characters are those of Unicode 3.2, which no library that is still
+in use is too old for.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ WORDS = (
 
 @lru_cache(maxsize=1)
 def odd_queries() -> tuple[str, ...]:
-    """QUERIES different ones: those above, then words, mixed scripts and any assigned characters, drawn with a fixed seed."""
+    """QUERIES different ones: those above, then words, mixed scripts and characters of any script, drawn with a fixed seed."""
     draw = random.Random(11)
-    assigned = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cn", "Co", "Cs")]
+    assigned = [c for c in map(chr, range(0x110000)) if unicodedata.ucd_3_2_0.category(c) not in ("Cn", "Co", "Cs")]
     found = dict.fromkeys(BY_HAND)
     while len(found) < QUERIES:
         mixed = "".join(draw.choices(draw.choice(ALPHABETS) + draw.choice(ALPHABETS), k=draw.randrange(1, 40)))

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pyspark
 import pytest
 import torch
 
@@ -28,7 +30,8 @@ from jobs.runtime.errors import Blocked, ConfigError, InputError
 from mmse_model.config import GrainSettings, GrainsSettings, ModelSettings
 from mmse_model.encoder import Encoder
 from mmse_model.grains import Grains
-from mmse_model.text import normalise
+from mmse_model.text import normalise_many
+from mmse_model.tokens import tokenise
 from mmse_model.towers import TwoTower
 
 SMALL = GrainSettings(bins=50, query_length=8)
@@ -50,18 +53,32 @@ def new_encoder(**changes: object) -> Encoder:
     return Encoder(model, GRAINS)
 
 
-@pytest.fixture(scope="module", params=["post", "pre"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, Path]:
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Encoder, Path]]:
     """A model of each fusion and its export."""
-    encoder, folder = new_encoder(fusion=request.param), tmp_path_factory.mktemp("export")
-    write_export(folder, encoder)
-    write_card(folder, ORIGIN)
-    return encoder, folder
+    made = {}
+    for fusion in ("post", "pre"):
+        encoder, folder = new_encoder(fusion=fusion), tmp_path_factory.mktemp(fusion)
+        write_export(folder, encoder)
+        write_card(folder, ORIGIN)
+        made[fusion] = encoder, folder
+    return made
+
+
+@pytest.fixture(params=["post", "pre"])
+def exported(request: pytest.FixtureRequest, exports: dict[str, tuple[Encoder, Path]]) -> tuple[Encoder, Path]:
+    return exports[request.param]
 
 
 @pytest.fixture
-def copy(exported: tuple[Encoder, Path], tmp_path: Path) -> Path:
-    return shutil.copytree(exported[1], tmp_path / "copy")
+def folder(exports: dict[str, tuple[Encoder, Path]]) -> Path:
+    """One export, for what does not depend on the fusion."""
+    return exports["post"][1]
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(folder, tmp_path / "copy")
 
 
 # -- parity ------------------------------------------------------------------------------
@@ -83,8 +100,8 @@ def test_the_files_alone_give_the_models_ids(exported: tuple[Encoder, Path]) -> 
         assert reader.steps(text)["ids"] == kept, text
 
 
-def test_every_known_token_is_found_by_the_files_alone(exported: tuple[Encoder, Path]) -> None:
-    reader = QueryReader(exported[1])
+def test_every_known_token_is_found_by_the_files_alone(folder: Path) -> None:
+    reader = QueryReader(folder)
     for grain in ("word", "bigram", "trigram"):
         first = GRAINS.layout.ranges[grain].start
         assert [reader.id(grain, token) for token in GRAINS.tokens[grain]] == [first + n for n in range(len(GRAINS.tokens[grain]))]
@@ -104,6 +121,27 @@ def test_the_reference_reader_knows_nothing_of_mmse() -> None:
     assert names - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
     asked = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     assert "normalize" in asked and not asked & {"casefold", "lower", "isspace", "isalnum", "isalpha", "isdigit", "category"}
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="Java is here without its compiler")
+def test_an_implementation_in_java_gives_the_ids_of_every_test_vector(folder: Path) -> None:
+    jars = (Path(pyspark.__file__).parent / "jars").glob("jackson-[acd]*-2.*.jar")
+    source = Path(__file__).with_name("QueryIds.java")
+    done = subprocess.run(
+        ["java", "-Dfile.encoding=UTF-8", "-cp", ":".join(map(str, jars)), str(source), str(folder)],
+        capture_output=True, text=True, encoding="utf-8", check=False,
+    )
+    assert (done.stdout, done.returncode) == ("1000 lines\n", 0), done.stderr
+
+
+def test_characters_of_all_planes_come_out_as_in_mmse(folder: Path) -> None:
+    reader = QueryReader(folder)
+    texts = [f"a{chr(code)}B" for code in range(0, 0x110000, 23)]
+    left = normalise_many(texts)
+    assert [reader.normalise(text) for text in texts] == left
+    words = tokenise(left)["word"]
+    spelled = zip(words.owners.tolist(), words.spell(np.arange(len(words.owners))))
+    assert list(spelled) == [(n, word) for n, text in enumerate(left) for word in reader.words(text)]
 
 
 def test_a_model_without_bigrams_is_exported_without_them(tmp_path: Path) -> None:
@@ -126,7 +164,7 @@ def test_the_same_model_gives_the_same_bytes(exported: tuple[Encoder, Path], tmp
 
 def test_the_queries_are_odd_in_every_way_that_matters() -> None:
     assert len(set(QUERIES)) == 1_000
-    left = [normalise(text) for text in QUERIES]
+    left = normalise_many(QUERIES)
     assert sum(not text for text in left) >= 5  # nothing is left
     assert sum(len(text) == 512 for text in left) >= 5 and max(map(len, QUERIES)) == 10_000
     for first, last in (("数", "数"), ("🎥", "🎥"), ("\u0301", "\u0301"), ("가", "힣"), ("\u0900", "\u097f"), ("\u0600", "\u06ff"), ("𐐀", "𐑏")):
@@ -265,8 +303,8 @@ def test_a_folder_that_is_taken_stays_as_it_is(tmp_path: Path) -> None:
 # -- the document ------------------------------------------------------------------------
 
 
-def test_the_hashes_in_the_document_are_right(exported: tuple[Encoder, Path]) -> None:
+def test_the_hashes_in_the_document_are_right(folder: Path) -> None:
     text = (Path(__file__).parents[3] / "docs" / "EXPORT.md").read_text(encoding="utf-8")
     examples = re.findall(r"`([^`]+)` has (?:the hash )?`([0-9a-f]{16})`", text)
-    reader = QueryReader(exported[1])
+    reader = QueryReader(folder)
     assert len(examples) == 4 and all(f"{reader.hash(token):016x}" == said for token, said in examples)
