@@ -28,10 +28,13 @@ def query_graph(model: TwoTower, metadata: dict[str, str]) -> onnx.ModelProto:
     """One input per text grain of the model, int64 (N, L) of any L >= 1 with 0 for padding; `query_vector`, float32 (N, D).
 
     The vector is the one that `TwoTower.encode_queries` gives. `metadata` is written into the file.
-    Raises ValueError where the graph is not valid ONNX, such as one of 2 GiB and more.
+    Raises ValueError for a model with a transformer, and where the graph is not valid ONNX, such as one of 2 GiB and more.
     """
     import onnx
     from onnx import TensorProto, helper
+
+    if model.sequence is not None:
+        raise ValueError("the model has a transformer, which the graph has no nodes for; expected model.transformer.layers = 0")
 
     graph = _Graph()
     vector = _query(graph, model)

@@ -57,3 +57,9 @@ def test_the_file_holds_no_row_that_items_alone_use() -> None:
     assert table.shape == (LAYOUT.ranges["trigram"].stop, SMALL.token_dimension + 1)
     assert LAYOUT.ranges["trigram"].stop < LAYOUT.table_rows and not table[0].any()
     assert [(p.key, p.value) for p in graph.metadata_props] == [("from", "a test")]
+
+
+def test_a_model_with_a_transformer_is_refused() -> None:
+    model = new_model(grains=("word", "trigram", "attribute"), dimension=32, transformer={"layers": 1, "heads": 1})
+    with pytest.raises(ValueError, match="the model has a transformer.*expected model.transformer.layers = 0"):
+        query_graph(model, {})
