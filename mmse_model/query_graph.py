@@ -6,37 +6,37 @@ pooling is made for sparse gradients. Whoever exports compares the graph with th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from mmse_model.config import SEQUENCE_GRAIN
 from mmse_model.fusion import PostFusion
+from mmse_model.onnx_graph import Graph, plain
+from mmse_model.sequence_graph import sequence_grain
 from mmse_model.towers import Head, TwoTower
-from schemas.vocabulary import ATTRIBUTE_GRAIN
+from schemas.vocabulary import ATTRIBUTE_GRAIN, WORD_GRAIN
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET, IR_VERSION = 17, 8
 OUTPUT = "query_vector"
-LEAST_NORM = 1e-12
-"""What torch's `normalize` divides by at least."""
 
 
 def query_graph(model: TwoTower, metadata: dict[str, str]) -> onnx.ModelProto:
     """One input per text grain of the model, int64 (N, L) of any L >= 1 with 0 for padding; `query_vector`, float32 (N, D).
 
+    Where the model has a transformer it reads the words in the places where they stand, the first from the left on.
+
     The vector is the one that `TwoTower.encode_queries` gives. `metadata` is written into the file.
-    Raises ValueError for a model with a transformer, and where the graph is not valid ONNX, such as one of 2 GiB and more.
+    Raises ValueError where the graph is not valid ONNX, such as one of 2 GiB and more.
     """
     import onnx
     from onnx import TensorProto, helper
 
-    if model.sequence is not None:
-        raise ValueError("the model has a transformer, which the graph has no nodes for; expected model.transformer.layers = 0")
-
-    graph = _Graph()
+    graph = Graph()
     vector = _query(graph, model)
     graph.add("Identity", vector, name=OUTPUT)
     inputs = [helper.make_tensor_value_info(g, TensorProto.INT64, ["queries", f"{g}_ids"]) for g in model.text]
@@ -48,45 +48,7 @@ def query_graph(model: TwoTower, metadata: dict[str, str]) -> onnx.ModelProto:
     return made
 
 
-class _Graph:
-    """Nodes and constants in the order in which they are added; every value has a name of its own."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.tensors: list[Any] = []
-
-    def add(self, operator: str, *inputs: str, name: str, **attributes: Any) -> str:
-        """A node with one output; returns its name."""
-        return self.split(operator, *inputs, names=[name], **attributes)[0]
-
-    def split(self, operator: str, *inputs: str, names: list[str], **attributes: Any) -> list[str]:
-        """A node with several outputs."""
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(operator, list(inputs), names, name=names[0], **attributes))
-        return names
-
-    def constant(self, name: str, values: Any, kind: type = np.float32) -> str:
-        """A tensor of the file; one that is there already is used again."""
-        from onnx import numpy_helper
-
-        if name not in {tensor.name for tensor in self.tensors}:
-            self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values, kind), name))
-        return name
-
-    def linear(self, layer: torch.nn.Linear, x: str, name: str) -> str:
-        """(N, inputs) -> (N, outputs)."""
-        parts = [self.constant(f"{name}.{part}", _values(value)) for part, value in layer.named_parameters()]
-        return self.add("Gemm", x, *parts, name=name, transB=1)
-
-    def unit(self, x: str, name: str) -> str:
-        """Rows scaled to norm 1; zero rows stay zero."""
-        norm = self.add("ReduceL2", x, name=f"{name}.norm", axes=[1], keepdims=1)
-        least = self.add("Max", norm, self.constant("least_norm", LEAST_NORM), name=f"{name}.divisor")
-        return self.add("Div", x, least, name=name)
-
-
-def _query(graph: _Graph, model: TwoTower) -> str:
+def _query(graph: Graph, model: TwoTower) -> str:
     table = graph.constant("token_table", _token_table(model))
     pooled, found = {}, {}
     for grain in model.text:
@@ -96,6 +58,8 @@ def _query(graph: _Graph, model: TwoTower) -> str:
         appeal = [model.text[n] for n in model.appeal]
         pooled[ATTRIBUTE_GRAIN] = graph.add("Concat", *(pooled[g] for g in appeal), name="attribute.pooled", axis=1)
         found[ATTRIBUTE_GRAIN] = graph.add("Max", *(found[g] for g in appeal), name="attribute.found")
+    if model.sequence is not None:
+        pooled[SEQUENCE_GRAIN], found[SEQUENCE_GRAIN] = sequence_grain(graph, model.sequence, table, WORD_GRAIN)
     vectors = [_grain_vector(graph, model.query_heads[g], pooled[g], found[g], g) for g in model.grains]
     there = graph.add("Concat", *(found[g] for g in model.grains), name="found", axis=1)
     if isinstance(model.fusion, PostFusion):
@@ -113,10 +77,10 @@ def _token_table(model: TwoTower) -> np.ndarray:
     weights = model.table.log_weights.detach()[:rows].exp()
     table = torch.cat([model.table.vectors.detach()[:rows] * weights, weights], 1)
     table[0] = 0
-    return _values(table)
+    return plain(table)
 
 
-def _pool(graph: _Graph, table: str, grain: str, width: int) -> tuple[str, str]:
+def _pool(graph: Graph, table: str, grain: str, width: int) -> tuple[str, str]:
     """The weighted mean of a grain's tokens (N, W), zero without a token, and 1.0 or 0.0 (N, 1): is there one?"""
     second = graph.constant("second_axis", [1], np.int64)
     rows = graph.add("Gather", table, grain, name=f"{grain}.rows")
@@ -130,25 +94,17 @@ def _pool(graph: _Graph, table: str, grain: str, width: int) -> tuple[str, str]:
     return graph.add("Div", total, divisor, name=f"{grain}.pooled"), found
 
 
-def _grain_vector(graph: _Graph, head: Head, pooled: str, found: str, grain: str) -> str:
+def _grain_vector(graph: Graph, head: Head, pooled: str, found: str, grain: str) -> str:
     """(N, d) unit vector; zero where the grain is empty."""
     value = graph.linear(head.project, pooled, f"{grain}.project")
     if head.residual is not None:
         first, _, second = head.residual
-        bent = _gelu(graph, graph.linear(first, pooled, f"{grain}.hidden"), f"{grain}.gelu")
+        bent = graph.gelu(graph.linear(first, pooled, f"{grain}.hidden"), f"{grain}.gelu")
         value = graph.add("Add", value, graph.linear(second, bent, f"{grain}.residual"), name=f"{grain}.head")
     return graph.add("Mul", graph.unit(value, f"{grain}.unit"), found, name=f"{grain}.vector")
 
 
-def _gelu(graph: _Graph, x: str, name: str) -> str:
-    """`x (1 + erf(x / sqrt 2)) / 2`; opset 17 has no operator for it."""
-    scaled = graph.add("Mul", x, graph.constant("half_root", 0.5**0.5), name=f"{name}.scaled")
-    shifted = graph.add("Add", graph.add("Erf", scaled, name=f"{name}.erf"), graph.constant("one", 1), name=f"{name}.shifted")
-    half = graph.add("Mul", x, graph.constant("half", 0.5), name=f"{name}.half")
-    return graph.add("Mul", half, shifted, name=name)
-
-
-def _post_fused(graph: _Graph, fusion: PostFusion, vectors: list[str], context: str, there: str) -> str:
+def _post_fused(graph: Graph, fusion: PostFusion, vectors: list[str], context: str, there: str) -> str:
     """`sqrt(G) w_g u_g`, grain after grain (mmse_model.fusion)."""
     logits = graph.linear(fusion.weigh, graph.add("Concat", context, there, name="weigh.input", axis=1), "weigh")
     some = graph.add("Cast", there, name="weigh.some", to=9)
@@ -161,10 +117,6 @@ def _post_fused(graph: _Graph, fusion: PostFusion, vectors: list[str], context: 
     weighted = [graph.add("Mul", v, w, name=f"{v}.weighted") for v, w in zip(vectors, each)]
     scale = graph.constant("root_of_grains", fusion.grains**0.5)
     return graph.add("Mul", graph.add("Concat", *weighted, name="grains", axis=1), scale, name="fused")
-
-
-def _values(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().float().numpy()
 
 
 __all__ = ["OPSET", "OUTPUT", "query_graph"]
