@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -38,7 +38,7 @@ class Batch:
     stream_probability: torch.Tensor
     """(R,) float32 probability of one stream draw."""
     negative_ids: torch.Tensor | None = None
-    """(B, N) int64 random items of each row alone, -1 is empty; None where the tuples were built without any."""
+    """(B, N) int64 items of each row alone, random ones first, then hard ones, -1 is empty; None where tuples have none."""
     negatives: torch.Tensor | None = None
     """(B, N, I) int32 item grain ids."""
 
@@ -57,6 +57,12 @@ class Batch:
         if self.negative_ids is None or self.negatives is None:
             return self.dense_ids[:, :0], self.items[:, :0]
         return self.negative_ids, self.negatives
+
+    def first_own(self, count: int) -> Batch:
+        """The same batch with the first `count` own negatives of each row."""
+        if self.negative_ids is None or self.negatives is None:
+            return self
+        return replace(self, negative_ids=self.negative_ids[:, :count], negatives=self.negatives[:, :count])
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

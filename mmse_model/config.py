@@ -109,6 +109,13 @@ class StageSettings(Settings):
     weight: float = Field(1.0, ge=0, description="of this stage's positives in the retrieval loss")
 
 
+class HardNegativeWeight(Settings):
+    """How the hard negatives of a row (`tuples.hard_negatives`) enter the retrieval loss."""
+
+    weight: float = Field(1.0, ge=0, description="of each; 1 keeps the sum over the catalogue unbiased, 0 leaves them out")
+    warmup_share: float = Field(0.25, ge=0, lt=1, description="of the steps, before which they take no part")
+
+
 class ObjectiveSettings(Settings):
     """The two losses and the title pairs: L = L_retrieval + rank_weight L_rank + title_weight L_title."""
 
@@ -122,6 +129,7 @@ class ObjectiveSettings(Settings):
     title_weight: float = Field(0.5, ge=0)
     unclicked_in_retrieval: Literal["exclude", "negative", "positive"] = "exclude"
     count_correction: bool = Field(True, description="subtract the log expected count of each candidate")
+    hard_negatives: HardNegativeWeight = HardNegativeWeight()
 
     @model_validator(mode="after")
     def _margin_of_hinge(self) -> ObjectiveSettings:
@@ -183,7 +191,6 @@ def slots_of(stages: tuple[StageSettings, ...]) -> list[tuple[str, int]]:
 
 
 __all__ = [
-    "CHANGES_NO_RESULT", "SEQUENCE_GRAIN", "AttributeSettings", "GrainSettings", "GrainsSettings", "ModelSettings",
-    "ObjectiveSettings", "Settings",
-    "StageSettings", "TrainSettings", "check_stages", "slots_of",
+    "CHANGES_NO_RESULT", "SEQUENCE_GRAIN", "AttributeSettings", "GrainSettings", "GrainsSettings", "HardNegativeWeight",
+    "ModelSettings", "ObjectiveSettings", "Settings", "StageSettings", "TrainSettings", "check_stages", "slots_of",
 ]

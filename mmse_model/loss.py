@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -37,16 +38,31 @@ class StepLoss:
     parts: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Hard:
+    """The hard negatives of each row, none before the warm-up is over."""
+
+    ids: torch.Tensor
+    """(B, H) int64, -1 is empty."""
+    scores: torch.Tensor
+    """(B, H)."""
+
+
 class Objective:
     """L = L_retrieval + rank_weight L_rank + title_weight L_title of one batch.
 
-    `own` is N, the own negatives of each row: random items that the ranking loss puts below the row's others. They take
-    no part in the retrieval loss, whose candidates are drawn from one known proposal for all rows.
+    `own` is N, the own negatives of each row. The first N - H are random items that the ranking loss puts below the
+    row's others; the retrieval loss, whose candidates are drawn from one known proposal for all rows, does without them.
+    The last `hard` = H are hard negatives, of the retrieval loss alone. Which items they are was settled before any
+    batch was drawn: such an item is there with certainty, as the positive is, and no draw stands for others like it. So
+    it leaves the row's sampled candidates, whose sum then estimates the sum over all other items, and is added once,
+    uncorrected: with weight 1, E[Z-hat] = Z as without hard negatives, and the items with large terms are no longer
+    left to chance. Any other weight w adds (w - 1) exp(s) of each to what is estimated.
     """
 
     def __init__(
         self, stages: tuple[StageSettings, ...], settings: ObjectiveSettings, device: torch.device | str = "cpu",
-        own: int = 0,
+        own: int = 0, hard: int = 0,
     ) -> None:
         self.settings = settings
         self.weights = {"retrieval": 1.0, "rank": settings.rank_weight, "title": settings.title_weight}
@@ -56,16 +72,19 @@ class Objective:
         self.unclicked = torch.tensor([k and stages[n].evidence == "examined" for k, n in zip(known, levels)], device=device)
         self.slot_weights = torch.tensor(slot_weights(stages, settings.unclicked_in_retrieval, without), device=device)
         self.random = random_items(stages, without)
-        self.own = own
-        self.pairs = StagePairs(stages, own, without).to(device)
+        self.own, self.hard = own, hard
+        self.pairs = StagePairs(stages, own - hard, without).to(device)
 
-    def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks) -> StepLoss:
+    def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks, progress: float = 1.0) -> StepLoss:
         """The loss of `batch`; with several ranks every one of them must call at once.
 
+        `progress` is the share of all steps that were taken before: hard negatives wait for their warm-up to be over.
         Raises ValueError where the batch has not N own negatives a row.
         """
         if batch.own != self.own:
             raise ValueError(f"batch: {batch.own} own negatives a row; expected {self.own}")
+        if not self.mixes_hard(progress):
+            batch = batch.first_own(self.own - self.hard)
         items = distinct_items(batch, self.positive)
         titles = [batch.stream_title_queries] if self.settings.title_weight else []
         queries, vectors = model(torch.cat([batch.query, *titles]), items.items)
@@ -75,6 +94,16 @@ class Objective:
         if titles:
             sums["title"] = self._title_loss(batch, items, queries[batch.rows :], vectors, candidates)
         return self._join(sums, ranks)
+
+    def mixes_hard(self, progress: float) -> bool:
+        """Whether hard negatives take part in a step before which that share of all steps was taken."""
+        settings = self.settings.hard_negatives
+        return settings.weight > 0 and progress >= settings.warmup_share
+
+    def hard_per_row(self, batch: Batch) -> float:
+        """Mean number of hard negatives of a row, once they take part."""
+        there = batch.own_negatives()[0][:, self.own - self.hard :] != EMPTY
+        return float(there.sum(1).float().mean()) if self.mixes_hard(1.0) else 0.0
 
     def _candidates(self, items: DistinctItems, vectors: torch.Tensor, ranks: Ranks, stream: int) -> Candidates:
         drawn = ranks.total(torch.tensor([items.positives, stream], device=vectors.device)).tolist()
@@ -89,28 +118,45 @@ class Objective:
         random, usable = self._random_items(batch, items)
         places = torch.cat([random, items.slots, items.own], 1)
         scores = torch.einsum("bd,bnd->bn", queries, vectors.index_select(0, places.flatten()).view(*places.shape, -1))
-        own = scores[:, self.random : self.random + filled.shape[1]]
-        sums = {"retrieval": self._retrieval_loss(batch, queries, own, candidates)}
+        slots = slice(self.random, self.random + filled.shape[1])
+        own_ids, ranked = batch.own_negatives()[0], self.own - self.hard
+        hard = Hard(own_ids[:, ranked:], scores[:, slots.stop + ranked :])
+        sums = {"retrieval": self._retrieval_loss(batch, queries, scores[:, slots], hard, candidates)}
         if self.settings.rank_weight:
-            there = batch.own_negatives()[0] != EMPTY
-            sums["rank"] = self.pairs.loss(scores, torch.cat([usable, filled, there], 1))
+            there = torch.cat([usable, filled, own_ids[:, :ranked] != EMPTY], 1)
+            sums["rank"] = self.pairs.loss(scores[:, : slots.stop + ranked], there)
         return sums
 
-    def _retrieval_loss(self, batch: Batch, queries: torch.Tensor, own: torch.Tensor, candidates: Candidates) -> Sum:
-        """The global comparison of the slots' scores `own` (B, S) with the candidates."""
+    def _retrieval_loss(
+        self, batch: Batch, queries: torch.Tensor, own: torch.Tensor, hard: Hard, candidates: Candidates
+    ) -> Sum:
+        """The global comparison of the slots' scores `own` (B, S) with the candidates and the row's hard negatives."""
         filled, temperature = batch.dense_ids != EMPTY, self.settings.temperature
         weights, shown = self.slot_weights * filled, filled & self.unclicked
-        excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
+        excluded = torch.cat([batch.dense_ids, batch.known_positives, hard.ids], 1)
         if self.settings.retrieval != "softmax":
             scores, out = queries @ candidates.vectors.T, membership(excluded, candidates.ids)
-            if self.settings.retrieval == "hinge":
-                return hinge_loss(own, scores, out, weights, self.settings.hinge_margin)
-            return three_part_loss(own, scores, out, weights, shown)
+            return self._hinges(own, scores, out, weights, shown, hard)
         negatives = negative_logits(queries, candidates, excluded, temperature)
+        if hard.ids.shape[1]:
+            logits = own_negatives(hard.scores / temperature, hard.ids != EMPTY)
+            negatives = torch.logaddexp(negatives, logits + math.log(self.settings.hard_negatives.weight))
         if self.settings.unclicked_in_retrieval == "negative":
             known = (batch.dense_ids[:, :, None] == batch.known_positives[:, None, :]).any(2)
             negatives = torch.logaddexp(negatives, own_negatives(own / temperature, shown & ~known))
         return softmax_loss(own / temperature, negatives, weights)
+
+    def _hinges(
+        self, own: torch.Tensor, scores: torch.Tensor, excluded: torch.Tensor, weights: torch.Tensor, shown: torch.Tensor,
+        hard: Hard,
+    ) -> Sum:
+        """The baselines' losses, with the scores (B, C) of candidates not `excluded` and of hard negatives by their weight."""
+        there = (hard.ids != EMPTY) * self.settings.hard_negatives.weight
+        counted = torch.cat([~excluded, there], 1).to(scores.dtype)
+        scores = torch.cat([scores, hard.scores], 1)
+        if self.settings.retrieval == "hinge":
+            return hinge_loss(own, scores, counted, weights, self.settings.hinge_margin)
+        return three_part_loss(own, scores, counted, weights, shown)
 
     def _random_items(self, batch: Batch, items: DistinctItems) -> tuple[torch.Tensor, torch.Tensor]:
         """The stream entries that stand for the random stage of each row (B, n), and which of them may (B, n)."""
@@ -139,13 +185,14 @@ class Objective:
 
 
 def negatives_per_query(batch: Batch, objective: Objective) -> dict[str, float]:
-    """Mean candidates per query that are other requests' positives or stream entries, and draws for a title query."""
+    """Mean candidates per query that are other requests' positives, stream entries or hard, and draws for a title query."""
     items = distinct_items(batch, objective.positive)
     excluded = torch.cat([batch.dense_ids, batch.known_positives], 1)
     positives = torch.unique(batch.dense_ids[(batch.dense_ids != EMPTY) & objective.positive])
     return {
         "in_batch": float((~membership(excluded, positives)).sum(1).float().mean()),
         "stream": float((~membership(excluded, torch.unique(batch.stream_ids))).sum(1).float().mean()),
+        "hard": objective.hard_per_row(batch),
         "title": float(items.candidates - 1) if objective.settings.title_weight else 0.0,
     }
 

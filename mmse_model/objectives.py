@@ -77,32 +77,33 @@ def softmax_loss(positive: torch.Tensor, negatives: torch.Tensor, weights: torch
 
 
 def hinge_loss(
-    positive: torch.Tensor, scores: torch.Tensor, excluded: torch.Tensor, weights: torch.Tensor, margin: float
+    positive: torch.Tensor, scores: torch.Tensor, counted: torch.Tensor, weights: torch.Tensor, margin: float
 ) -> Sum:
     """max(0, margin - s + s_j) of each positive, averaged over the candidates j of its row (DPSR, arXiv 2006.02282).
 
-    `positive` (B, S) and `scores` (B, C) are similarities, `excluded` (B, C) says which candidates are no negatives of
-    the row, `weights` (B, S) is 0 where a slot holds no positive. A row without negatives has no loss.
+    `positive` (B, S) and `scores` (B, C) are similarities, `counted` (B, C) is how much a candidate counts in the mean, 0
+    where it is no negative of the row, `weights` (B, S) is 0 where a slot holds no positive. A row without negatives has
+    no loss.
     """
-    hinge = F.relu(margin - positive[:, :, None] + scores[:, None, :]).masked_fill(excluded[:, None, :], 0.0)
-    mean = hinge.sum(2) / (~excluded).sum(1, keepdim=True).clamp_min(1)
+    hinge = F.relu(margin - positive[:, :, None] + scores[:, None, :]) * counted[:, None, :]
+    mean = hinge.sum(2) / counted.sum(1, keepdim=True).clamp_min(1e-12)
     return (mean * weights).sum(), weights.sum()
 
 
 def three_part_loss(
-    own: torch.Tensor, scores: torch.Tensor, excluded: torch.Tensor, weights: torch.Tensor, shown: torch.Tensor
+    own: torch.Tensor, scores: torch.Tensor, counted: torch.Tensor, weights: torch.Tensor, shown: torch.Tensor
 ) -> Sum:
     """Squared hinges: positives above 0.9, what was shown in vain below 0.55, random items below 0.2.
 
     Amazon's three-part hinge (Nigam et al., KDD 2019, arXiv 1907.00937) with our positives for "purchased". `own` (B, S),
-    `scores` (B, C) and `excluded` (B, C) as in `hinge_loss`; `weights` (B, S) of positives, `shown` (B, S) bool marks
+    `scores` (B, C) and `counted` (B, C) as in `hinge_loss`; `weights` (B, S) of positives, `shown` (B, S) bool marks
     the second part. Each part is a mean over the row; a row without a positive has no loss.
     """
     high, middle, low = THREE_PARTS
     above = F.relu(high - own).square() * weights
     between = F.relu(own - middle).square() * shown
-    below = F.relu(scores - low).square().masked_fill(excluded, 0.0)
-    counts = weights.sum(1), shown.sum(1).clamp_min(1), (~excluded).sum(1).clamp_min(1)
+    below = F.relu(scores - low).square() * counted
+    counts = weights.sum(1), shown.sum(1).clamp_min(1), counted.sum(1).clamp_min(1e-12)
     rows = above.sum(1) / counts[0].clamp_min(1e-12) + between.sum(1) / counts[1] + below.sum(1) / counts[2]
     there = counts[0] > 0
     return (rows * there).sum(), there.sum().to(own.dtype)
@@ -117,7 +118,7 @@ def own_negatives(logits: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
 class StagePairs:
     """All pairs of slots with a stage above the other, and the margin between those two stages.
 
-    `own` is N, the own negatives of a row: they are of the lowest stage, as the random items are.
+    `own` is the number of random items of a row's own: they are of the lowest stage, as the random items are.
     """
 
     def __init__(self, stages: tuple[StageSettings, ...], own: int = 0, without: tuple[str, ...] = ()) -> None:
@@ -131,9 +132,8 @@ class StagePairs:
     def loss(self, scores: torch.Tensor, filled: torch.Tensor) -> Sum:
         """Hinge `max(0, margin - (s_high - s_low))`, averaged per request, then over the requests with a pair.
 
-        `scores` (B, n + S + N) and `filled` (B, n + S + N) bool begin with the n random items and end with the N own
-        negatives. The margin between stages
-        that are no neighbours is the sum of the margins of the gaps between them.
+        `scores` and `filled`, (B, n + S + `own`), begin with the n random items and end with the row's own. The margin
+        between stages that are no neighbours is the sum of the margins of the gaps between them.
         """
         pairs = filled[:, self.high] & filled[:, self.low]
         hinge = F.relu(self.margins - (scores[:, self.high] - scores[:, self.low])) * pairs

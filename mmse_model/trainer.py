@@ -149,7 +149,7 @@ class Trainer:
 
     def _step(self, batch: Batch) -> dict[str, float]:
         with autocast(self.device):
-            loss = self.objective(self.model, batch.to(self.device), self.ranks)
+            loss = self.objective(self.model, batch.to(self.device), self.ranks, self.step / self.total_steps)
         if not math.isfinite(loss.parts["loss"]):
             raise DivergedError(
                 f"training: loss = {loss.parts['loss']} at step {self.step}; expected a finite number, "
@@ -169,12 +169,14 @@ class Trainer:
         """Prints, once, the size of the run and what each query is compared with, counted on a batch."""
         self.introduce = False
         counts = negatives_per_query(batch, self.objective)
+        share = self.settings.objective.hard_negatives.warmup_share
+        hard = f", {counts['hard']:.1f} hard after {share:.0%} of the steps" if counts["hard"] else ""
         parameters = sum(p.numel() for p in self.model.parameters())
         self.report(
             f"training: {parameters:,} parameters, {self.total_steps:,} steps in {self.settings.epochs} epochs, "
             f"{self.ranks.world} x {batch.rows:,} tuples a step; negatives per query and process: "
             f"{counts['in_batch']:,.0f} in-batch, "
-            f"{counts['stream']:,.0f} stream; per title pair: {counts['title']:,.0f}"
+            f"{counts['stream']:,.0f} stream{hard}; per title pair: {counts['title']:,.0f}"
         )
 
     def _validate(self) -> dict[str, float]:

@@ -36,7 +36,7 @@ class TrainingTask(Settings):
     digests: dict[Path, str]
     """SHA-256 by file: rows are used only of files that are what their manifest says."""
     shapes: dict[str, int]
-    """Q, S, I, P, N of the packed columns."""
+    """Q, S, I, P, N of the packed columns, and H, the hard ones among the N own negatives of a row."""
     layout: dict[str, Any]
     model: ModelSettings
     train: TrainSettings
@@ -77,7 +77,8 @@ def new_trainer(
     """A trainer of the task's model that takes batches from `loader`, on this process's device."""
     device = pick_device()
     model = new_model(task).to(device)
-    objective = Objective(task.stages, task.train.objective, device, own=task.shapes.get("N", 0))
+    own, hard = (task.shapes.get(name, 0) for name in "NH")
+    objective = Objective(task.stages, task.train.objective, device, own, hard)
     events = Events(task.events) if ranks.first else None
     return Trainer(model, objective, loader, task.train, Checkpoints(task.folder), validation, report, ranks, events)
 

@@ -35,17 +35,17 @@ def test_without_a_stage_its_gap_is_gone_from_the_ranking() -> None:
 
 def test_the_hinge_is_a_mean_over_candidates_that_are_no_positives_of_the_row() -> None:
     positive, scores = torch.tensor([[0.5, 0.9]]), torch.tensor([[0.45, 0.0, 0.95]])
-    excluded = torch.tensor([[False, False, True]])
-    total, weight = hinge_loss(positive, scores, excluded, torch.ones(1, 2), margin=0.1)
+    counted = torch.tensor([[1.0, 1.0, 0.0]])
+    total, weight = hinge_loss(positive, scores, counted, torch.ones(1, 2), margin=0.1)
     assert (total.item(), weight.item()) == (pytest.approx(0.05 / 2), 2.0)
-    total, _ = hinge_loss(positive, scores, torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 2), margin=0.1)
+    total, _ = hinge_loss(positive, scores, torch.zeros(1, 3), torch.ones(1, 2), margin=0.1)
     assert total.item() == 0.0
 
 
 def test_the_three_parts_have_their_thresholds() -> None:
     own, weights = torch.tensor([[0.65, 0.7]]), torch.tensor([[0.0, 1.0]])
-    scores, excluded = torch.tensor([[0.3, 0.1, 0.99]]), torch.tensor([[False, False, True]])
-    total, rows = three_part_loss(own, scores, excluded, weights, torch.tensor([[True, False]]))
+    scores, counted = torch.tensor([[0.3, 0.1, 0.99]]), torch.tensor([[1.0, 1.0, 0.0]])
+    total, rows = three_part_loss(own, scores, counted, weights, torch.tensor([[True, False]]))
     assert (total.item(), rows.item()) == (pytest.approx(0.2**2 + 0.1**2 + 0.1**2 / 2), 1.0)
-    total, rows = three_part_loss(own, scores, excluded, torch.zeros(1, 2), torch.tensor([[True, True]]))
+    total, rows = three_part_loss(own, scores, counted, torch.zeros(1, 2), torch.tensor([[True, True]]))
     assert (total.item(), rows.item()) == (0.0, 0.0)

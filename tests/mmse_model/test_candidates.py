@@ -51,7 +51,7 @@ def test_an_item_that_two_processes_hold_is_masked_in_both_places() -> None:
 def test_the_effective_number_of_negatives_is_counted_after_masking() -> None:
     """In-batch positives 1, 2, 5: row 0 keeps 2, row 1 keeps 1. Stream 5, 7: row 0 keeps 7, row 1 none."""
     counts = negatives_per_query(two_rows(), Objective(STAGES, ObjectiveSettings()))
-    assert counts == {"in_batch": 1.0, "stream": 0.5, "title": 3.0}
+    assert counts == {"in_batch": 1.0, "stream": 0.5, "hard": 0.0, "title": 3.0}
 
 
 def test_random_items_of_a_request_are_never_its_own_or_known_positives() -> None:
