@@ -10,14 +10,14 @@ The item stream is a shuffled sample of the catalogue: random negatives for ever
                                                                                                 └> tuples, item_stream
 
 Every step is kept on disk and counted. The catalogue is scanned once, for the items that were shown and those that the
-stream may draw (and once more for negatives of a tuple's own, where they are configured).
+stream may draw (and once more for negatives of a tuple's own, where they are configured; hard ones are what the release
+before finds).
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -28,13 +28,13 @@ from jobs.tuples.candidates import slot_stages
 from jobs.tuples.catalogue import ITEM_TEXT, bloom_filters, wanted_items
 from jobs.tuples.choosing import Chosen, choose, converted_pairs, entries_trained_on, slot_count
 from jobs.tuples.guards import guard
-from jobs.tuples.own_negatives import OwnNegatives, first_usable, judge_draws
 from jobs.tuples.packing import Shapes, assemble_stream, assemble_tuples, spell_items
 from jobs.tuples.placement import number_rows, rows_per_group, writer_options
 from jobs.tuples.proposal import Proposal, popularity_of, stream_entries
+from jobs.tuples.row_negatives import RowNegatives, find_negatives
 from jobs.tuples.scratch import scratch
 from jobs.tuples.splits import TRAIN
-from jobs.tuples.tally import frequencies, own_negative_facts, stream_facts, tuple_facts
+from jobs.tuples.tally import frequencies, stream_facts, tuple_facts
 from jobs.tuples.vocabulary import published_grains
 from schemas import ITEM_STREAM, TUPLES
 from schemas.tuples import SPLITS
@@ -53,14 +53,14 @@ class Drawn:
     """What is drawn from the catalogue. All frames are kept on disk.
 
     popularity: items of the training tuples with their positives; entries: of the stream, drawn from `proposal`;
-    own: the tuples' own negatives, None where none are configured; spelled: the items of all of them, as ids.
+    own: the tuples' own negatives; spelled: the items of all of them, as ids.
     """
 
     proposal: Proposal
     popularity: DataFrame
     entries: DataFrame
     expected_entries: int
-    own: DataFrame | None
+    own: RowNegatives
     spelled: DataFrame
 
 
@@ -83,8 +83,8 @@ def draw(context: JobContext, kept: Scratch, chosen: Chosen, items: DataFrame, g
     expected = stream_entries(settings, entries_trained_on(context.config, chosen.rows.get(TRAIN, 0)))
     may_be = chosen.picked.where("drawn")
     entries = kept.keep("entries", proposal.draw(may_be, popularity, expected, context.config.seed))
-    own = draw_own(context, kept, chosen, items, popularity, proposal)
-    spelled = kept.keep("spelled", spell_items(texts_of(kept, chosen, entries, own, items), grains))
+    own = find_negatives(context, kept, chosen, items, popularity, proposal)
+    spelled = kept.keep("spelled", spell_items(texts_of(kept, chosen, entries, own.rows(), items), grains))
     return Drawn(proposal, popularity, entries, expected, own, spelled)
 
 
@@ -95,35 +95,15 @@ def texts_of(kept: Scratch, chosen: Chosen, entries: DataFrame, own: DataFrame |
     texts = wanted_items(chosen.picked, wanted).select(*columns)
     if own is None:
         return texts
-    others = own.where("dense_id is not null").select("dense_id").distinct().join(wanted, "dense_id", "left_anti")
+    others = own.select("dense_id").distinct().join(wanted, "dense_id", "left_anti")
     return texts.unionByName(wanted_items(items, kept.keep("others", others)).select(*columns))
-
-
-def draw_own(
-    context: JobContext, kept: Scratch, chosen: Chosen, items: DataFrame, popularity: DataFrame, proposal: Proposal
-) -> DataFrame | None:
-    """`query_id, slot, dense_id, redrawn` of the tuples' own negatives; None where none are configured."""
-    settings = context.config.tuples.own_negatives
-    if not settings.per_tuple:
-        return None
-    own = OwnNegatives(settings, context.config.seed, first=slot_count(context.config))
-    catalogue = context.manifest("items")
-    numbers = catalogue.rows + int(catalogue.metrics["dense_id_gap"])
-    by_kind = {
-        "uniform": lambda: own.uniform(chosen.heads, items, kept, numbers),
-        "popular": lambda: own.popular(chosen.heads, popularity, proposal, kept),
-        "category": lambda: own.category(chosen.heads, chosen.slots, items, kept),
-    }
-    drawn = reduce(lambda a, b: a.unionByName(b), [draws() for kind, draws in by_kind.items() if getattr(settings, kind)])
-    judged = judge_draws(drawn, converted_pairs(chosen.candidates), chosen.slots)
-    return kept.keep("own", first_usable(judged))
 
 
 def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grains) -> None:
     """Packs and writes the tuples with their facts."""
     config, shapes = context.config, shapes_of(context.config, grains)
     rows = assemble_tuples(chosen.heads.drop("split"), spelled_slots(chosen, drawn), grains, shapes)
-    converted = None if drawn.own is None else converted_pairs(chosen.candidates)
+    converted = None if drawn.own.rows() is None else converted_pairs(chosen.candidates)
     context.write(
         "tuples", rows, facts=facts_of(config, chosen, drawn, grains), split_by="split",
         options=writer_options(list(TUPLES.packed), chosen.row_group_rows),
@@ -142,22 +122,22 @@ def spelled_slots(chosen: Chosen, drawn: Drawn) -> DataFrame:
         *place, "last_event_ts", "slot", "dense_id", F.col("share").cast("float").alias("share"),
         F.col("probability").cast("float").alias("probability"), "seen",
     )
-    if drawn.own is not None:
-        own = drawn.own.where("dense_id is not null").join(chosen.heads.select(*place), "query_id")
+    own = drawn.own.rows()
+    if own is not None:
+        placed = own.join(chosen.heads.select(*place), "query_id")
         nothing = {"share": F.lit(0.0).cast("float"), "probability": F.lit(0.0).cast("float"), "seen": F.lit(False)}
-        rated = rated.unionByName(own.drop("redrawn").withColumns(nothing), allowMissingColumns=True)
+        rated = rated.unionByName(placed.withColumns(nothing), allowMissingColumns=True)
     return rated.join(drawn.spelled.select("dense_id", "item"), "dense_id")
 
 
 def facts_of(config: Config, chosen: Chosen, drawn: Drawn, grains: Grains) -> dict[str, Any]:
     """Shapes, counts and losses, for the manifest."""
-    facts = {
+    return {
         "shapes": shapes_of(config, grains).facts(), "slots": [stage.name for stage in slot_stages(config.stages)],
         "positives": drawn.proposal.positives, "grains": grains.layout.to_json(), "row_group_rows": chosen.row_group_rows,
         **tuple_facts(chosen.requests, chosen.candidates, chosen.rows, chosen.slots),
-        "in_batch": frequencies(drawn.popularity),
+        "in_batch": frequencies(drawn.popularity), **drawn.own.facts(),
     }
-    return facts if drawn.own is None else {**facts, "own_negatives": own_negative_facts(drawn.own)}
 
 
 def write_stream(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grains) -> None:
@@ -179,12 +159,12 @@ def write_stream(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
 def shapes_of(config: Config, grains: Grains) -> Shapes:
     """The shapes of the packed columns."""
     layout, tuples = grains.layout, config.tuples
-    own = tuples.own_negatives.per_tuple
-    return Shapes(layout.query_length, slot_count(config), layout.item_length, tuples.known_positives, own)
+    random, hard = tuples.own_negatives.per_tuple, tuples.hard_negatives.per_tuple
+    return Shapes(layout.query_length, slot_count(config), layout.item_length, tuples.known_positives, random + hard, hard)
 
 
 JOB = Job(
-    "build_tuples", reads=("items", "requests", "impressions", "vocabulary", "truth_requests"),
+    "build_tuples", reads=("items", "requests", "impressions", "vocabulary", "release", "truth_requests"),
     writes=("tuples", "item_stream"), run=run,
     doc="one training tuple per search with a positive, split by time, and a shuffled sample of the catalogue",
 )

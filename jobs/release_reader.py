@@ -41,11 +41,12 @@ class Hit:
 
 @dataclass(frozen=True)
 class Released:
-    """An open release: the retriever, the item files of the same day, and what release.json says."""
+    """An open release: the retriever, the item files of the same day, what release.json says, and the folder of each part."""
 
     retriever: Retriever
     item_files: tuple[Path, ...]
     info: dict[str, Any]
+    folders: dict[str, Path]
 
     def items(self, dense_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Dense id -> SHOWN columns, for those ids alone: other rows are filtered away while reading."""
@@ -124,7 +125,7 @@ def open_release(config: Config, entry: Entry | None = None, dt: str | None = No
         retriever = Retriever.open(parts["model"], parts["index"])
     except ValueError as error:  # BrokenIndex is one
         raise InputError(str(error)) from None
-    return Released(retriever, tuple(parts["items"] / f.path for f in items.files), release.info)
+    return Released(retriever, tuple(parts["items"] / f.path for f in items.files), release.info, parts)
 
 
 def _read(path: Path) -> dict[str, Any]:

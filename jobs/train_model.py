@@ -34,7 +34,7 @@ from mmse_model.trainer import DivergedError
 from mmse_model.training import Trained, TrainingTask, run_training, trained_model
 
 HISTORY = "history.json"
-COPIED_SETTINGS = ("seed", "stages", "model", "train")
+COPIED_SETTINGS = ("seed", "stages", "tuples", "model", "train")
 """Sections of the configuration that a model must share to be published again."""
 
 

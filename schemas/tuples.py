@@ -22,7 +22,7 @@ TUPLES = Dataset(
         Column("shares", "binary", False, "float32 (S, 2): share among in-batch positives, stream probability"),
         Column("item_seen", "binary", False, "uint8 (S,): 1 where the item stands in a slot of any training tuple"),
         Column("known_positives", "binary", False, "int64 (P,): positives of the same query_norm, -1 is empty"),
-        Column("negative_ids", "binary", False, "int64 (N,): random items of this training tuple alone, -1 is empty"),
+        Column("negative_ids", "binary", False, "int64 (N,): negatives of this tuple alone, the hard ones last, -1 is empty"),
         Column("negatives", "binary", False, "int32 (N, I): their grain ids"),
         Column("last_event_ts", "timestamp", False, "latest event that any label of this row rests on"),
         Column("query_seen", "boolean", False, "query_norm occurs among the training requests"),

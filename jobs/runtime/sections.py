@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from jobs.runtime.checks import refuse_unknown
 from jobs.runtime.ga4_sections import Ga4Settings
 from jobs.runtime.mapping_sections import MappingSettings, known_zone, plain_patterns
+from jobs.runtime.negative_sections import HardNegativeSettings, OwnNegativeSettings
 from mmse_model.config import Settings
 from schemas.events import ACTIONS
 
@@ -131,21 +132,6 @@ class VocabularySettings(Settings):
     query_weight: int = Field(1, ge=0, description="how often a query's tokens count beside a title's")
 
 
-class OwnNegativeSettings(Settings):
-    """Random items of each training tuple's own, beside the item stream that all share; 0 draws none of a kind."""
-
-    uniform: int = Field(0, ge=0, le=16, description="from the whole catalogue")
-    popular: int = Field(0, ge=0, le=16, description="in proportion to popularity^item_stream.popularity_alpha")
-    category: int = Field(0, ge=0, le=16, description="from the category of the tuple's furthest item")
-    draws: int = Field(4, ge=1, le=16, description="tries per item: one that the query led to a click on is drawn again")
-    category_items: int = Field(1_024, ge=1, le=65_536, description="items of a category that are drawn from, by hash")
-
-    @property
-    def per_tuple(self) -> int:
-        """N: own negatives of one tuple."""
-        return self.uniform + self.popular + self.category
-
-
 class TupleSettings(Settings):
     """Training tuples."""
 
@@ -162,6 +148,7 @@ class TupleSettings(Settings):
         "query", description="intent: all queries of a latent intent together, known of simulated markets alone"
     )
     own_negatives: OwnNegativeSettings = OwnNegativeSettings()
+    hard_negatives: HardNegativeSettings = HardNegativeSettings()
 
 
 class StreamSettings(Settings):

@@ -23,7 +23,7 @@ from jobs.tuples.splits import TRAIN
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from jobs.runtime.sections import OwnNegativeSettings
+    from jobs.runtime.negative_sections import OwnNegativeSettings
     from jobs.tuples.proposal import Proposal
     from jobs.tuples.scratch import Scratch
 

@@ -34,17 +34,18 @@ Batches = Iterable[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class Shapes:
-    """Q and I ids, S slots, P known positives, N own negatives: the shapes of the packed columns."""
+    """Q and I ids, S slots, P known positives, N own negatives, the last H hard ones: the shapes of the packed columns."""
 
     Q: int
     S: int
     I: int  # noqa: E741 - the name that the manifest and the batches use
     P: int
     N: int = 0
+    H: int = 0
 
     def facts(self) -> dict[str, int]:
         """As the manifest has them."""
-        return {"Q": self.Q, "S": self.S, "I": self.I, "P": self.P, "N": self.N}
+        return {"Q": self.Q, "S": self.S, "I": self.I, "P": self.P, "N": self.N, "H": self.H}
 
 
 def pack(rows: NDArray[Any]) -> pa.Array:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-import jobs.build_tuples
 import jobs.tuples.choosing
+import jobs.tuples.row_negatives
 from jobs.build_tuples import JOB
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked
@@ -69,7 +69,7 @@ def test_a_positive_among_a_rows_own_negatives(leaks: Any, monkeypatch: pytest.M
     def whatever(drawn: Any, converted: Any, slots: Any) -> Any:
         return judge_draws(drawn, converted.where("false"), slots)
 
-    monkeypatch.setattr(jobs.build_tuples, "judge_draws", whatever)
+    monkeypatch.setattr(jobs.tuples.row_negatives, "judge_draws", whatever)
     named = leaks(r"positives_among_own_negatives is \d+, expected at most 0$")
     assert len(named["positives_among_own_negatives"]) == 3
 
