@@ -178,6 +178,9 @@ def test_a_model_of_other_settings_is_not_published_again(spark: Any, shop: Any)
     changed = shop.model_copy(update={"train": shop.train.model_copy(update={"learning_rate": 0.01})})
     with pytest.raises(InputError, match="vocabulary dt=2026-01-09: not published"):
         train(spark, changed, date(2026, 1, 9))
+    other_tuples = shop.model_copy(update={"tuples": shop.tuples.model_copy(update={"held_out_share": 0.1})})
+    with pytest.raises(InputError, match="vocabulary dt=2026-01-09: not published"):
+        train(spark, other_tuples, date(2026, 1, 9))
     daily = shop.model_copy(update={"train": shop.train.model_copy(update={"every_days": 1})})
     with pytest.raises(InputError, match="vocabulary dt=2026-01-09: not published"):
         train(spark, daily, date(2026, 1, 9))

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from mmse_model.batch import Batch
 from mmse_model.checkpoints import Checkpoint, Checkpoints, read_tensors, write_tensors
 from mmse_model.config import ObjectiveSettings, TrainSettings
-from mmse_model.loss import Objective
+from mmse_model.loss import Objective, StepLoss
 from mmse_model.optimiser import RowAdam, clip_gradients, learning_rate
 from mmse_model.pooling import Bags, TokenTable
 from mmse_model.ranks import Ranks
@@ -62,6 +62,21 @@ def test_a_batch_that_comes_again_and_again_is_learned_by_heart(tmp_path: Path) 
 
     history = new_trainer(tmp_path, loader=OneBatch(25), epochs=6, learning_rate=0.03, warmup_steps=10).fit()
     assert history[0]["retrieval"] > 0.1 > 0.01 > history[-1]["retrieval"]
+
+
+def test_each_step_knows_which_share_of_all_was_taken_before_it(tmp_path: Path) -> None:
+    """Two epochs of three steps; a warm-up goes by it."""
+    told = []
+
+    class Told(Objective):
+        def __call__(self, model: TwoTower, batch: Batch, ranks: Ranks, progress: float = 1.0) -> StepLoss:
+            told.append(progress)
+            return super().__call__(model, batch, ranks, progress)
+
+    trainer = new_trainer(tmp_path, epochs=2)
+    trainer.objective = Told(STAGES, ObjectiveSettings())
+    trainer.fit()
+    assert told == [n / 6 for n in range(6)]
 
 
 def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
