@@ -25,6 +25,7 @@ from mmse_model.training import TrainingTask, run_training, trained_model
 from schemas import ITEM_STREAM, TUPLES
 from tests.jobs import test_train_model
 from tests.jobs.published import DAY
+from tests.mmse_model.test_own_negatives import with_own
 from tests.mmse_model.toy import LAYOUT, SMALL, STAGES, random_batch
 
 BASE: dict[str, Any] = {
@@ -35,7 +36,7 @@ BASE: dict[str, Any] = {
     },
     "stages": [stage.model_dump(mode="json", exclude_defaults=True) for stage in STAGES],
 }
-SHAPES = {"Q": LAYOUT.query_length, "I": LAYOUT.item_length, "S": 4, "P": 2}
+SHAPES = {"Q": LAYOUT.query_length, "I": LAYOUT.item_length, "S": 4, "P": 2, "N": 1, "H": 1}
 TIMES = ("seconds", "tuples_per_second", "wait_share")
 
 
@@ -83,6 +84,8 @@ CASES = {
     "train.objective.title_weight": Case({"train.objective.title_weight": 0.1}),
     "train.objective.unclicked_in_retrieval": Case({"train.objective.unclicked_in_retrieval": "positive"}),
     "train.objective.count_correction": Case({"train.objective.count_correction": False}),
+    "train.objective.hard_negatives.weight": Case({"train.objective.hard_negatives": {"weight": 3.0}}),
+    "train.objective.hard_negatives.warmup_share": Case({"train.objective.hard_negatives": {"warmup_share": 0.75}}),
     "stages.name": Case({"stages.2.name": "opened"}),
     "stages.source": Case({"stages.1.source": "stream"}, refused="must have source 'stream'"),
     "stages.evidence": Case({"stages.1.evidence": "none"}, {"train.objective.unclicked_in_retrieval": "positive"}),
@@ -134,9 +137,11 @@ class Data:
 
 
 def write(path: Path, seed: int) -> tuple[Path, Path]:
-    """A file of 8 tuples and one of 8 stream entries: a random batch of the toy market."""
-    batch, numbers = random_batch(seed, rows=8, stream=8), np.arange(8) + 8 * seed
-    rows = {n: getattr(batch, n).numpy() for n in ("query", "dense_ids", "items", "shares", "known_positives")}
+    """A file of 8 tuples, each with a hard negative, and one of 8 stream entries: a random batch of the toy market."""
+    numbers = np.arange(8) + 8 * seed
+    batch = with_own(random_batch(seed, rows=8, stream=8), [[20 + n] for n in range(8)])
+    columns = ("query", "dense_ids", "items", "shares", "known_positives", "negative_ids", "negatives")
+    rows = {n: getattr(batch, n).numpy() for n in columns}
     entries = {
         "dense_id": batch.stream_ids, "item": batch.stream_items, "title_query": batch.stream_title_queries,
         "share": batch.stream_share, "probability": batch.stream_probability,
