@@ -4,7 +4,7 @@ AIRFLOW_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format package airflow-env clean
+.PHONY: help setup demo test test-slow failures lint format package airflow-env clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: setup ## the tests that need no cluster and less than a minute each
 
 test-slow: setup ## standalone cluster, killed jobs, two ranks
 	@$(BIN)/python -m pytest -m slow
+
+failures: setup ## rows of docs/RELIABILITY.md, repeated: make failures ROW=1 REPEAT=10
+	@$(BIN)/python -m tests.failures.repeat $(if $(ROW),--row $(ROW)) --repeat $(or $(REPEAT),1)
 
 lint: setup ## style, without changing anything
 	@$(BIN)/ruff check .

@@ -25,6 +25,7 @@ from jobs.ablation import arguments as ablation
 from jobs.experiment.arguments import DESCRIPTION, EXAMPLES, add_arguments
 from jobs.export import arguments as exporting
 from jobs.pipeline import FIRST_OF_A_SHOP, JOB_NAMES, SIDE_JOBS, load_job, run_span, span
+from jobs.runtime import fail_at
 from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import MmseError
 from jobs.runtime.logs import say, set_up_logs
@@ -184,6 +185,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 def run(arguments: argparse.Namespace) -> int:
     """`mmse run`: a span of jobs, then the report page."""
     set_up_logs(arguments.log_file)
+    fail_at.arm(arguments.fail_at)
     config = _config(arguments)
     day = parse_day(arguments.date)
     names = span(arguments.first, arguments.last)

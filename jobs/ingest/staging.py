@@ -13,18 +13,21 @@ from pyspark.sql import functions as F
 from jobs.adapters import adapter, personal_fields_of
 from jobs.ingest.bots import admits_bot, plain_agent
 from jobs.ingest.dedupe import identity, rank_within_day, with_key
-from jobs.ingest.privacy import excerpt, hmac_sha256, scrub
-from jobs.ingest.screen import screen
+from jobs.ingest.privacy import EMAIL, excerpt, hmac_sha256, scrub
+from jobs.ingest.screen import LONGEST_ID, screen
 from jobs.ingest.suppression import mark_forgotten
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from jobs.ingest.suppression import Suppressions
     from jobs.runtime.sections import IngestSettings
 
 LONGEST_TEXT = 1_000  # characters of a query that are kept
 LONGEST_VALUE, LONGEST_EXCERPT = 80, 200
+
+ERASED_BY = ("query_id", "session_id", "client_id")
+"""Ids that the quarantine keeps, so that a refused record can be erased."""
 
 STAGED = (
     "arrival_date", "file", "line", "record", "kind", "disposition", "reason", "field", "value", "sha256", "excerpt", "digest",
@@ -54,8 +57,15 @@ def _without_people(records: DataFrame, settings: IngestSettings, user_key: byte
         "digest": F.xxhash64("text"), "sha256": F.when(in_question, F.sha2("text", 256)),
         "excerpt": F.when(in_question, excerpt(F.col("text"), LONGEST_EXCERPT, personal_fields_of(settings))),
         "value": F.when(refused, F.substring(scrub(F.substring("value", 1, 10 * LONGEST_VALUE)), 1, LONGEST_VALUE)),
+        **{name: F.when(refused, _id_of_refused(name)).otherwise(F.col(name)) for name in ERASED_BY},
         "agent": admits_bot(F.col("user_agent")),
         "user_key": hashed, "key_id": F.when(F.col("user_id").isNotNull(), settings.key_id),
         "query_text": F.substring(scrub(F.substring("query_text", 1, 2 * LONGEST_TEXT)), 1, LONGEST_TEXT),
         **{name: F.col(name).try_cast("int") for name in ("page", "page_size", "position", "quantity")},
     }).withColumn("identity", identity()).drop("text", "user_id", "user_agent", "decoded")
+
+
+def _id_of_refused(name: str) -> Column:
+    """The id, by which the record can be erased; null where anything else stands in its place."""
+    is_id = (F.length(name) <= LONGEST_ID) & ~F.substring(name, 1, 1).isin("{", "[")
+    return F.when(is_id, F.regexp_replace(name, EMAIL, "<email>"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ from mmse_model.config import (
     TrainSettings,
     check_stages,
 )
+
+SECRET = re.compile(r"(?i)secret|password|passwd|token|credential|access[.]?key|account[.]key")
+"""Names of Spark properties whose values are secrets: spark.redaction.regex of Spark 4.0, and those of cloud storage."""
 
 DEFAULT_STAGES = (
     StageSettings(name="random", source="stream", per_tuple=4),
@@ -115,6 +119,13 @@ class Config(Settings):
         """
         content = self.model_dump(mode="json", exclude={"paths": True, "spark": True, "train": set(CHANGES_NO_RESULT)})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def published(self) -> dict[str, Any]:
+        """The resolved configuration as manifests hold it: Spark properties whose names speak of secrets keep no value."""
+        content = self.model_dump(mode="json")
+        properties = content["spark"]["conf"]
+        content["spark"]["conf"] = {name: "<hidden>" if SECRET.search(name) else text for name, text in properties.items()}
+        return content
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:

@@ -29,3 +29,9 @@ class Fenced(MmseError):
     """A rival run replaced an input or an output since this job began."""
 
     exit_code = 4
+
+
+class DiskFull(MmseError):
+    """A volume that the job writes to is full; worth a retry once there is room."""
+
+    exit_code = 1

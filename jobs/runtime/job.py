@@ -18,9 +18,11 @@ from uuid import uuid4
 
 from jobs.runtime import store
 from jobs.runtime.config import Config
+from jobs.runtime.disk import disk_full
 from jobs.runtime.errors import Fenced, InputError
+from jobs.runtime.fail_at import reached
 from jobs.runtime.manifest import NAME as MANIFEST
-from jobs.runtime.manifest import Manifest
+from jobs.runtime.manifest import Manifest, check_declared
 from jobs.runtime.profile import Profile
 from jobs.runtime.session import start_session
 from jobs.runtime.snapshots import Entry, Key, SnapshotLog
@@ -129,8 +131,9 @@ class JobContext:
         return store.run_folder(self.warehouse, dataset, day, str(self.entry.run(dataset, day)))
 
     def files(self, dataset: str, dt: str | None = None) -> list[Path]:
-        """The published files, absolute, in name order."""
+        """The published files, absolute, in name order. Raises InputError where other code wrote other columns into them."""
         manifest = self.manifest(dataset, dt)
+        check_declared(manifest, DATASETS[dataset])  # Spark would read a column that is not there as null, without a word
         folder = self.folder(dataset, dt)
         return [folder / f.path for f in manifest.files]
 
@@ -232,6 +235,7 @@ class JobContext:
 
     def _new_folder(self, dataset: str, day: str) -> Path:
         self._may(dataset, self.job.writes, "write")
+        reached("before_write")
         return store.run_folder(self.warehouse, dataset, day, self.run_id)
 
     def _may(self, dataset: str, allowed: tuple[str, ...], verb: str) -> None:
@@ -272,15 +276,20 @@ def run_job(
     log("started", job=job.name, dt=context.dt, run_id=context.run_id, base_entry=context.entry.number)
     try:
         job.run(context)
+        reached("before_audit")
         audit_outputs(context)
         outputs = {key: manifest.run_id for key, manifest in context.outputs.items()}
         if outputs:
             check_outputs_stand(context)
+            reached("before_commit")
             context.committed = snapshots.commit(
                 context.entry, job.name, context.run_id, outputs, context.inputs, chain=chain
             )
+            reached("after_commit")
     except Exception as error:
         record_failure(context, error)
+        if full := disk_full(error, config):
+            raise full from error
         raise
     seconds = time.monotonic() - context.started
     log("committed", job=job.name, dt=context.dt, run_id=context.run_id, seconds=round(seconds, 2),

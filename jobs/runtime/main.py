@@ -6,6 +6,7 @@ import argparse
 import sys
 from datetime import date
 
+from jobs.runtime import fail_at
 from jobs.runtime.config import load_config
 from jobs.runtime.errors import ConfigError, MmseError
 from jobs.runtime.job import Job, run_job
@@ -30,7 +31,7 @@ def job_parser(job: Job) -> argparse.ArgumentParser:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """--config, --date, --set, --entry, --chain, --allow-empty, --log-file."""
+    """--config, --date, --set, --entry, --chain, --allow-empty, --log-file; --fail-at for the failure suite."""
     parser.add_argument("--config", required=True, help="YAML file, such as conf/demo.yaml")
     parser.add_argument("--date", required=True, help="the day to work on, YYYY-MM-DD")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override one key of the configuration")
@@ -39,6 +40,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
                         "of this name committed, and commit under it; for schedulers, which submit the jobs one by one")
     parser.add_argument("--allow-empty", action="store_true", help="publish an empty day instead of stopping (exit 3)")
     parser.add_argument("--log-file", help="where the structured log goes (default: standard error)")
+    parser.add_argument("--fail-at", help=argparse.SUPPRESS)  # for tests/failures alone: jobs/runtime/fail_at.py
 
 
 def parse_day(text: str) -> date:
@@ -77,6 +79,7 @@ def main(job: Job, argv: list[str] | None = None) -> int:
     def action() -> None:
         arguments = job_parser(job).parse_args(argv)
         set_up_logs(arguments.log_file)
+        fail_at.arm(arguments.fail_at)
         config = load_config(arguments.config, arguments.set)
         day = parse_day(arguments.date)
         entry = pinned_entry(SnapshotLog(config.paths.warehouse), arguments)

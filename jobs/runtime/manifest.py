@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runtime.errors import Fenced, InputError
+from schemas import Dataset
 
 NAME = "_MANIFEST.json"
 ERASED = "_ERASED.json"
@@ -84,6 +85,15 @@ class Manifest:
             if not stays_inside(file.path):
                 raise InputError(f"{path}: names the file {file.path!r}; expected one below its own folder")
         return manifest
+
+
+def check_declared(manifest: Manifest, dataset: Dataset) -> None:
+    """Raises InputError where the rows were written with other columns than this code declares."""
+    if manifest.schema_hash != dataset.schema_hash():
+        raise InputError(
+            f"{manifest.dataset} dt={manifest.dt}: run {manifest.run_id} was written by code {manifest.code_version} with other "
+            f"columns than schemas/ declares now; run {manifest.job} for that day again"
+        )
 
 
 def stays_inside(path: str) -> bool:

@@ -46,7 +46,7 @@ def collect(config: Config, now: float | None = None) -> Collected:
     moment = time.time() if now is None else now
     warehouse, raw = Path(config.paths.warehouse), Path(config.paths.raw)
     retired = retire_days(SnapshotLog(warehouse), config.retention.people_days)
-    scratch = [*warehouse.glob("*/_staging-*"), *raw.glob("_unfinished-*")]
+    scratch = [*warehouse.glob("*/_staging-*"), *warehouse.glob("_log/.*"), *raw.glob("_unfinished-*")]
     limit = None if config.retention.raw_days is None else moment - config.retention.raw_days * 86_400
     return Collected(
         tuple(retired), collect_garbage(warehouse, config.snapshots, moment),
@@ -82,8 +82,11 @@ def remove_older(folders: Iterable[Path], limit: float) -> Removed:
                 newest = max(newest, path.stat().st_mtime)
                 sizes += path.stat().st_size if path.is_file() else 0
         if newest <= limit:
-            removed.append((folder, sizes))
-            shutil.rmtree(folder)
+            removed.append((folder, sizes if folder.is_dir() else folder.stat().st_size))
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            else:  # the draft of a log entry whose job was killed
+                folder.unlink()
     return removed
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runtime.errors import Fenced, InputError
+from jobs.runtime.fail_at import reached
 
 Key = tuple[str, str]
 """(dataset, dt)"""
@@ -185,6 +186,7 @@ class SnapshotLog:
             json.dump(entry.to_json(), handle, indent=1, sort_keys=True)
             handle.flush()
             os.fsync(handle.fileno())
+        reached("during_commit")
         try:
             os.link(draft, target)
         except FileExistsError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from jobs.runtime.errors import InputError
+from jobs.runtime.fail_at import reached
 from jobs.runtime.manifest import FileFacts, Manifest, file_sha256, files_content_hash, rows_content_hash
 from jobs.runtime.profile import Profile, profile, profile_groups
 from schemas import Dataset
@@ -152,12 +153,13 @@ def _manifest(
     context: JobContext, dataset: Dataset, dt: str, folder: Path, rows: int, files: tuple[FileFacts, ...],
     content: str, facts: dict[str, Any], metrics: dict[str, float],
 ) -> Manifest:
+    reached("after_write")
     manifest = Manifest(
         dataset=dataset.name, dt=dt, run_id=context.run_id, job=context.job.name, rows=rows, files=files,
         schema_hash=dataset.schema_hash(), content_hash=content, config_hash=context.config.hash(),
         code_version=context.code_version, created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         base_entry=context.entry.number, inputs={f"{d}/dt={t}": run for (d, t), run in sorted(context.inputs.items())},
-        facts=facts, metrics=metrics, config=context.config.model_dump(mode="json"),
+        facts=facts, metrics=metrics, config=context.config.published(),
     )
     manifest.write(folder)
     return manifest

@@ -6,10 +6,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.ingest.privacy import excerpt, scrub
+from jobs.ingest.staging import stage
 from jobs.items.lines import judge_lines, parse_lines
 from jobs.runtime.job import JobContext
+from jobs.runtime.sections import IngestSettings
 from tests.failures.records import HUGE, MAIL, hostile_log, item, refused_items
-from tests.jobs.ingest_cases import D1, config_of, deliver, ingest, ledger_of
+from tests.jobs.ingest_cases import D1, config_of, deliver, ingest, ledger_of, lines_of, query
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,14 @@ def test_a_value_of_any_length_neither_overflows_the_stack_nor_shows_a_person(sp
     assert MAIL not in excerpts[2]
     mail = spark.createDataFrame([("x" + MAIL + ".a" * 100_000,)], "text string")
     assert mail.select(scrub(mail.text)).first()[0] == "<email>"
+
+
+def test_an_id_of_a_refused_record_is_kept_only_where_it_is_one(spark: SparkSession) -> None:
+    ids = ([MAIL], {"a": MAIL}, "q" * 257, f"of {MAIL}", "q5")
+    staged = stage(lines_of(spark, [query(sent, ts="never", session_id=sent) for sent in ids]), IngestSettings(), b"k" * 32).collect()
+    assert {row["disposition"] for row in staged} == {"quarantined"}
+    kept = [(row["query_id"], row["session_id"]) for row in sorted(staged, key=lambda row: row["line"])]
+    assert kept == [(None, None)] * 3 + [("of <email>",) * 2, ("q5",) * 2]
 
 
 def test_hostile_items_are_refused_by_the_field_that_is_wrong(spark: SparkSession) -> None:
