@@ -59,6 +59,8 @@ def run_training(task_json: str, report: Callable[[str], None] = print) -> None:
         trainer = new_trainer(task, new_loader(task, ranks), validation, report, ranks)
         if ranks.first:
             report(validation.describe() if validation else "validation: no tuples, the last epoch's weights are kept")
+            if task.events is not None:
+                report(f"training: event files for TensorBoard in {task.events}")
         trainer.fit()
 
 

@@ -23,6 +23,7 @@ from mmse_model.grains import Grains
 from mmse_model.training import TrainingTask, run_training, trained_model
 
 if TYPE_CHECKING:
+    from jobs.runtime.config import Config
     from jobs.runtime.job import JobContext
 
 INPUTS = ("tuples", "item_stream", "vocabulary", "items", "impressions", "requests")
@@ -48,13 +49,20 @@ def run_all(context: JobContext, ablation: AblationSettings, exam: Exam, grains:
     for arm, n in tqdm(wanted, desc="ablation", unit="run", disable=None):
         config = config_of(ablation, context.config, arm, context.config.seed + n)
         key = run_key(context, config.hash(), ablation.ks)
-        task = base.model_copy(update={
-            "model": config.model, "train": config.train, "stages": config.stages, "seed": config.seed,
-            "folder": folder / "checkpoints" / key,
-        })
+        task = task_of(base, config, folder, key)
         path = folder / f"{key}.npz"
         graded.append(read_graded(path, arm) or grade(task, arm, exam, ablation.ks, path))
     return graded
+
+
+def task_of(base: TrainingTask, config: Config, folder: Path, key: str) -> TrainingTask:
+    """The base's task with an arm's settings; its checkpoints and event files lie apart from those of every other run."""
+    return base.model_copy(update={
+        "model": config.model, "train": config.train, "stages": config.stages, "seed": config.seed,
+        "folder": folder / "checkpoints" / key,
+        # Two runs in one folder would be one curve: the later one's steps would hide the earlier one's.
+        "events": base.events and base.events.with_name(key),
+    })
 
 
 def grade(task: TrainingTask, arm: str, exam: Exam, ks: tuple[int, ...], path: Path) -> Graded:

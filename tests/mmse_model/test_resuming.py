@@ -102,7 +102,9 @@ def test_event_files_hold_the_losses_of_every_step_and_the_figures_of_every_epoc
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     task = task_in(tmp_path / "run", tmp_path / "files").model_copy(update={"events": tmp_path / "events"})
-    run_training(task.model_dump_json(), lambda _: None)
+    lines: list[str] = []
+    run_training(task.model_dump_json(), lines.append)
+    assert f"training: event files for TensorBoard in {tmp_path / 'events'}" in lines
     read = EventAccumulator(str(tmp_path / "events"))
     read.Reload()
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.ablation.runs import INPUTS, run_key
+from jobs.ablation.runs import INPUTS, run_key, task_of
 from jobs.cli import main
 from jobs.ingest.privacy import ensure_user_key
 from jobs.runtime.config import Config
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.snapshots import EMPTY
 from tests.cluster.chain import DAY, overrides
+from tests.mmse_model.kill_data import task_in
 
 ROOT = Path(__file__).parents[3]
 ABLATION = {
@@ -62,6 +63,15 @@ def test_a_run_of_another_base_is_another_result_though_the_arm_is_the_same() ->
     keys = {run_key(context_of(Config(seed=seed)), Config(seed=8).hash(), (10,)) for seed in (7, 8)}
     assert len(keys) == 2
     assert run_key(context_of(Config(seed=7)), "a", (10,)) == run_key(context_of(Config(seed=7)), "a", (10,))
+
+
+def test_every_run_has_checkpoints_and_event_files_of_its_own_where_the_base_writes_any(tmp_path: Path) -> None:
+    silent = task_in(tmp_path / "base", tmp_path / "files")
+    base = silent.model_copy(update={"events": tmp_path / "events" / "base"})
+    runs = [task_of(base, Config(seed=seed), tmp_path / "runs", f"key-{seed}") for seed in (7, 8)]
+    assert [run.events for run in runs] == [tmp_path / "events" / "key-7", tmp_path / "events" / "key-8"]
+    assert [run.folder.name for run in runs] == ["key-7", "key-8"] and [run.seed for run in runs] == [7, 8]
+    assert task_of(silent, Config(), tmp_path / "runs", "key").events is None
 
 
 def context_of(config: Config) -> JobContext:
