@@ -3,10 +3,14 @@
 The driver trains the coarse quantizer and the codec on a hash sample and writes the empty index;
 executors fill copies of it from the Parquet files; then every id is counted and a sample is
 searched both exactly and by the index.
+
+While the model stays, the index of the day before takes in what changed: shards of what is new, tombstones for what is dead
+(docs/INDEX.md). It is read back in the same way, and where it has drifted too far, or is damaged, all is built anew.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +20,8 @@ from typing import Any
 import faiss
 
 from jobs.index.building import BadVectors, build_shard, refuse_faulty
+from jobs.index.drift import Drift, drifts, furthest, watched
+from jobs.index.growing import BuildAnew, find_base, grow, merge
 from jobs.index.parts import model_day
 from jobs.index.plan import ShardTask, estimate_memory, fit_lists, plan_shards, read_row_groups, refuse_too_large
 from jobs.index.recall import figures_of
@@ -26,8 +32,11 @@ from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log
 from jobs.runtime.main import main
 from jobs.runtime.manifest import Manifest
-from mmse_model.ann import codec_error, train_index, training_digest, write_index
+from mmse_model.ann import codec_error, list_distance, read_index, train_index, training_digest, write_index
 from mmse_model.index_files import TRAINED, IndexCard, Shard, file_digest
+
+MEASURED = 10_000
+"""Vectors, by hash, on which the quantizer's and the codec's errors are measured."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +51,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves behind: digests of the file and of the parameters, the codec's mean squared error."""
+    """What training leaves behind: digests of the file and of the parameters."""
 
     sha256: str
     digest: str
-    error: float
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What reading an index back gives: metrics for the audit, figures for the card."""
+
+    metrics: dict[str, float]
+    figures: dict[str, Any]
 
 
 def plan_build(context: JobContext) -> Plan:
@@ -86,7 +102,7 @@ def train(context: JobContext, plan: Plan, folder: Path) -> Trained:
         raise Blocked(str(error)) from None
     index = train_index(sample, plan.lists, settings.codec, seed)
     write_index(index, folder / TRAINED)
-    return Trained(file_digest(folder / TRAINED), training_digest(index), codec_error(index, sample[:10_000]))
+    return Trained(file_digest(folder / TRAINED), training_digest(index))
 
 
 def fill_shards(context: JobContext, plan: Plan, folder: Path, trained: Trained) -> tuple[Shard, ...]:
@@ -110,38 +126,97 @@ def describe(context: JobContext, plan: Plan, trained: Trained, shards: tuple[Sh
     )
 
 
-def verify(
-    context: JobContext, plan: Plan, folder: Path, card: IndexCard, error: float
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Reads the shards back: metrics for the audit, figures for the card. Raises Blocked that names a damaged shard.
+def build_full(context: JobContext, plan: Plan, folder: Path) -> IndexCard:
+    """Trains and fills; the card says so, still without the figures that reading the shards back will give."""
+    trained = train(context, plan, folder)
+    return describe(context, plan, trained, fill_shards(context, plan, folder, trained))
 
-    `error` is the codec's mean squared error.
-    """
-    frame, queries = context.read("embeddings"), context.config.index.verify_queries
-    own, sample = hash_sample(frame, card.vectors, queries, plan.dimension, context.config.seed, "verify index")
+
+def build_grown(context: JobContext, plan: Plan, folder: Path) -> IndexCard:
+    """The index before with what changed since; merged where it has as many deltas as it may. Raises BuildAnew."""
+    base = find_base(context, plan.embeddings)
+    if len(base.card.deltas) < context.config.index.delta.max_deltas:
+        return grow(context, base, plan.embeddings, folder)
+    source = folder / "_merging"
+    source.mkdir()
+    card = merge(context, grow(context, base, plan.embeddings, source), plan.tasks, source, folder)
+    shutil.rmtree(source)
+    return card
+
+
+def verify(context: JobContext, plan: Plan, folder: Path, card: IndexCard) -> Verified:
+    """Reads the shards back: metrics for the audit, figures for the card. Raises Blocked that names a damaged shard."""
+    frame, queries, seed = context.read("embeddings"), context.config.index.verify_queries, context.config.seed
+    own, sample = hash_sample(frame, card.vectors, queries, plan.dimension, seed, "verify index")
     findings = inspect_index(context.spark, plan.tasks, folder, card, sample)
     if findings.faults:
         raise Blocked(findings.faults[0])
-    metrics, figures = figures_of(findings, own, error)
+    _, measured = hash_sample(frame, card.vectors, MEASURED, plan.dimension, seed, "measure index")
+    index = read_index(folder / TRAINED)
+    errors = {"codec_mean_squared_error": codec_error(index, measured), "list_distance": list_distance(index, measured)}
+    metrics, figures = figures_of(findings, own, errors)
     ids = count_ids(context.spark, folder, card, frame)
-    return {**metrics, **ids, "vectors": float(card.vectors)}, figures
+    return Verified({**metrics, **ids, "vectors": float(card.vectors), "drift": 0.0}, figures)
+
+
+def verify_grown(context: JobContext, plan: Plan, folder: Path, card: IndexCard) -> tuple[Verified, Drift]:
+    """The same of an index that has grown, and how far it has drifted. Raises BuildAnew where it may not be served."""
+    try:
+        found = verify(context, plan, folder, card)
+    except Blocked as error:
+        raise BuildAnew(str(error)) from None
+    wrong = {name: count for name, count in found.metrics.items() if name.startswith("ids_") and count}
+    if wrong:
+        raise BuildAnew(f"the index of the day before and what changed do not give today's items: {wrong}")
+    drift = furthest(drifts(card.trained_figures, watched(found.figures), context.config.index.delta))
+    if drift.share > 1:
+        raise BuildAnew(drift.sentence())
+    found.metrics["drift"] = round(drift.share, 6)
+    return found, drift
+
+
+def build(context: JobContext, plan: Plan, folder: Path) -> tuple[IndexCard, Verified]:
+    """Grows the index before where it can, else builds all anew and says why; the card is whole."""
+    try:
+        card = build_grown(context, plan, folder)
+        found, drift = verify_grown(context, plan, folder, card)
+        delta = card.deltas[-1] if card.deltas else None
+        context.notes["delta" if delta else "merged"] = (
+            f"{len(card.deltas)} (added {delta.added:,} changed {delta.changed:,} removed {delta.removed:,})" if delta
+            else f"{len(card.shards)} shards"
+        )
+        context.notes["drift"] = f"{drift.share:.2f} ({drift.figure})"
+        return replace(card, figures=found.figures), found
+    except BuildAnew as reason:
+        log("built anew", reason=str(reason))
+        context.notes["built anew"] = str(reason)
+    clear(folder)
+    card = build_full(context, plan, folder)
+    found = verify(context, plan, folder, card)
+    whole = replace(card, figures=found.figures, trained_vectors=card.vectors, trained_figures=watched(found.figures))
+    return whole, found
+
+
+def clear(folder: Path) -> None:
+    """Takes away what an attempt has left."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def run(context: JobContext) -> None:
-    """Plans, trains, fills the shards, reads them back and writes the card."""
+    """Plans, builds, reads back and writes the card."""
     plan = plan_build(context)
     facts: dict[str, Any] = {}
     metrics: dict[str, float] = {}
 
     def fill(folder: Path) -> None:
-        trained = train(context, plan, folder)
-        card = describe(context, plan, trained, fill_shards(context, plan, folder, trained))
-        measured, figures = verify(context, plan, folder, card, trained.error)
-        replace(card, figures=figures).write(folder)
-        metrics.update(measured)
+        card, found = build(context, plan, folder)
+        card.write(folder)
+        metrics.update(found.metrics)
         facts.update(
-            rows=card.vectors, model=card.model, embeddings=card.embeddings, numbering=card.numbering,
-            codec=card.codec, lists=card.lists, probes=card.probes, shards=len(card.shards), **figures,
+            rows=card.vectors, model=card.model, embeddings=card.embeddings, numbering=card.numbering, codec=card.codec,
+            lists=card.lists, probes=card.probes, shards=len(list(card.every_shard())), deltas=len(card.deltas),
+            churned=card.churned, drift=found.metrics["drift"], **found.figures,
         )
 
     context.write_files("index", fill, facts=facts, metrics=metrics)
@@ -149,8 +224,8 @@ def run(context: JobContext) -> None:
 
 
 JOB = Job(
-    "build_index", reads=("embeddings", "model"), writes=("index",), run=run,
-    doc="IVF shards built on executors, verified id by id.",
+    "build_index", reads=("embeddings", "model", "index"), writes=("index",), run=run,
+    doc="IVF shards built on executors, or what changed beside those of the day before; verified id by id.",
 )
 
 if __name__ == "__main__":

@@ -61,6 +61,13 @@ def codec_error(index: Any, vectors: np.ndarray) -> float:
     return float(np.mean(np.sum((decoded - vectors) ** 2, axis=1, dtype=np.float64)))
 
 
+def list_distance(index: Any, vectors: np.ndarray) -> float:
+    """Mean squared L2 distance between `vectors` (N, D) and the centroid of the list that each would be put into."""
+    with one_thread():
+        distances, _ = index.quantizer.search(np.ascontiguousarray(vectors, dtype=np.float32), 1)
+    return float(np.mean(distances, dtype=np.float64))
+
+
 def training_digest(index: Any) -> str:
     """SHA-256 over the centroids and the codec's parameters: equal for all shards of one index."""
     digest = hashlib.sha256(f"{type(index).__name__} {index.d} {index.nlist}".encode())
@@ -87,17 +94,74 @@ def map_index(path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def list_sizes(index: Any) -> np.ndarray:
-    """Vectors in each inverted list, int64 (lists,)."""
-    return np.array([index.invlists.list_size(number) for number in range(index.nlist)], dtype=np.int64)
+def live_bitmap(dead: np.ndarray, end: int) -> np.ndarray:
+    """uint8 (ceil(end / 8),): a bit for every id below `end`, lowest first, clear for those of `dead` (n,)."""
+    bits = np.full(-(-end // 8), 255, dtype=np.uint8)
+    np.bitwise_and.at(bits, dead >> 3, ~(np.uint8(1) << (dead & 7).astype(np.uint8)))
+    return bits
+
+
+def search_live(bitmap: np.ndarray, probes: int) -> Any:
+    """Search parameters under which only ids whose bit of `bitmap` is set are found: none is fetched to be thrown away."""
+    return faiss.SearchParametersIVF(nprobe=probes, sel=faiss.IDSelectorBitmap(bitmap))
+
+
+def search_lists(
+    index: Any, vectors: np.ndarray, k: int, lists: np.ndarray, coarse: np.ndarray, parameters: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances float32 (N, k) and ids int64 (N, k) of a search in given lists; `parameters` is `search_live`'s, or None.
+
+    `vectors` (N, D) float32 and `lists`, `coarse` (N, probes), as the quantizer gives them, are contiguous. FAISS's own wrapper
+    takes no parameters here.
+    """
+    if parameters is None:
+        return index.search_preassigned(vectors, k, lists, coarse)
+    distances, ids = np.empty((len(vectors), k), np.float32), np.empty((len(vectors), k), np.int64)
+    arrays = [faiss.swig_ptr(array) for array in (lists, coarse, distances, ids)]
+    index.search_preassigned_c(len(vectors), faiss.swig_ptr(vectors), k, *arrays, False, parameters)
+    return distances, ids
+
+
+def list_sizes(index: Any, dead: np.ndarray | None = None) -> np.ndarray:
+    """Vectors in each inverted list, int64 (lists,), those of the ascending ids `dead` left out."""
+    if dead is None or not len(dead):
+        return np.array([index.invlists.list_size(number) for number in range(index.nlist)], dtype=np.int64)
+    return np.array([int((~among(_ids(index, number), dead)).sum()) for number in range(index.nlist)], dtype=np.int64)
+
+
+def among(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Which of `ids` (n,) are in the ascending `wanted` (m,), bool (n,)."""
+    if not len(wanted):
+        return np.zeros(len(ids), dtype=bool)
+    return wanted[np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)] == ids
 
 
 def list_ids(index: Any) -> Iterator[np.ndarray]:
     """The ids of each inverted list that is not empty, int64 (n,), copied."""
     for number in range(index.nlist):
-        size = index.invlists.list_size(number)
-        if size:
-            yield faiss.rev_swig_ptr(index.invlists.get_ids(number), size).copy()
+        if index.invlists.list_size(number):
+            yield _ids(index, number)
+
+
+def list_entries(index: Any, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids int64 (n,) and codes uint8 (n, code size) of one inverted list, copied."""
+    size = index.invlists.list_size(number)
+    if not size:
+        return np.empty(0, dtype=np.int64), np.empty((0, index.code_size), dtype=np.uint8)
+    codes = faiss.rev_swig_ptr(index.invlists.get_codes(number), size * index.code_size)
+    return _ids(index, number), codes.reshape(size, -1).copy()
+
+
+def add_entries(index: Any, number: int, ids: np.ndarray, codes: np.ndarray) -> None:
+    """Appends ids (n,) with their codes (n, code size) to an inverted list of an index in memory."""
+    ids, codes = np.ascontiguousarray(ids, dtype=np.int64), np.ascontiguousarray(codes, dtype=np.uint8)
+    index.invlists.add_entries(number, len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(codes))
+    index.ntotal += len(ids)
+
+
+def _ids(index: Any, number: int) -> np.ndarray:
+    size = index.invlists.list_size(number)
+    return faiss.rev_swig_ptr(index.invlists.get_ids(number), size).copy() if size else np.empty(0, dtype=np.int64)
 
 
 def ids_digest(ids: np.ndarray) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
 import faiss
 import numpy as np
 
-from mmse_model.ann import map_index, merge_nearest, training_digest
-from mmse_model.index_files import BrokenIndex, IndexCard, shard_fault
+from mmse_model.ann import live_bitmap, map_index, merge_nearest, search_lists, search_live, training_digest
+from mmse_model.index_files import BrokenIndex, IndexCard, dead_ids, shard_fault
 
 
 class QueryEncoder(Protocol):
@@ -26,29 +27,34 @@ class QueryEncoder(Protocol):
 
 @dataclass(frozen=True)
 class ShardSearcher:
-    """The shards of one index, memory-mapped. Threads may share it: searching changes nothing."""
+    """The shards of one index and of its deltas, memory-mapped. Threads may share it: searching changes nothing.
+
+    `parameters` belong to a shard each: None where all its vectors are live, else what keeps a search from the dead ones.
+    """
 
     card: IndexCard
     shards: tuple[Any, ...]
     probes: int
+    parameters: tuple[Any, ...]
 
     @staticmethod
     def open(folder: Path, probes: int | None = None, *, hashes: bool = True) -> ShardSearcher:
         """Maps every shard of an index folder; `hashes=False` checks sizes but not every byte.
 
         Raises BrokenIndex that names the file where one is missing, truncated, altered or built
-        with another quantizer, and where `probes` is outside 1..lists.
+        with another quantizer, and where `probes` is outside 1..lists. Beside the mapped shards a bit for
+        every dense id is kept in memory, for each generation of which something is dead.
         """
         card = IndexCard.read(folder)
         probes = card.probes if probes is None else probes
         if not 1 <= probes <= card.lists:
             raise BrokenIndex(f"{folder}: probes = {probes}; expected 1..{card.lists}, the lists of the index")
         shards = []
-        for shard in card.shards:
+        for _, shard in card.every_shard():
             if fault := shard_fault(folder, shard, hashes):
                 raise BrokenIndex(fault)
             shards.append(_map_shard(folder / shard.path, card, probes))
-        return ShardSearcher(card, tuple(shards), probes)
+        return ShardSearcher(card, tuple(shards), probes, tuple(_live_parameters(card, folder, probes, hashes)))
 
     def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Squared L2 distances float32 (N, k) and dense ids int64 (N, k), nearest first; (inf, -1) where none is left.
@@ -63,7 +69,10 @@ class ShardSearcher:
         if not np.isfinite(vectors).all():
             raise ValueError("vectors hold NaN or infinity; expected finite numbers")
         coarse, lists = self.shards[0].quantizer.search(vectors, self.probes)
-        found = [shard.search_preassigned(vectors, k, lists, coarse) for shard in self.shards]
+        found = [
+            search_lists(shard, vectors, k, lists, coarse, parameters)
+            for shard, parameters in zip(self.shards, self.parameters)
+        ]
         distances = np.concatenate([d for d, _ in found], axis=1)
         ids = np.concatenate([i for _, i in found], axis=1)
         return merge_nearest(np.where(ids < 0, np.inf, distances).astype(np.float32), ids, k)
@@ -78,6 +87,18 @@ def _map_shard(path: Path, card: IndexCard, probes: int) -> Any:
         raise BrokenIndex(f"{path}: built with another quantizer than index.json says")
     index.nprobe = probes
     return index
+
+
+def _live_parameters(card: IndexCard, folder: Path, probes: int, hashes: bool) -> Iterator[Any]:
+    """For every shard in order; those of one generation share a bitmap."""
+    for generation, numbered in groupby(card.every_shard(), key=lambda shard: shard[0]):
+        shards = [shard for _, shard in numbered]
+        end = max(shard.end for shard in shards)
+        dead = dead_ids(card, folder, generation, 0, end, hashes=hashes)
+        parameters = search_live(live_bitmap(dead, end), probes) if len(dead) else None
+        for shard in shards:
+            low, high = np.searchsorted(dead, [shard.first, shard.end])
+            yield parameters if high > low else None
 
 
 def _first_line(error: Exception) -> str:

@@ -37,7 +37,7 @@ EMBEDDINGS = Dataset(
 
 INDEX = Dataset(
     name="index",
-    doc="The ANN index: trained.faiss (empty, trained), shard-*.faiss, index.json.",
+    doc="The ANN index: trained.faiss (empty, trained), shard-*.faiss, delta-*.faiss, tombstones-*.ids, index.json.",
     checks=(
         Check("vectors", "critical", low=1),
         Check("ids_missing", "critical", high=0),
@@ -46,5 +46,6 @@ INDEX = Dataset(
         Check("self_recall_at_1", "critical", low=0.99, doc="sampled vectors that find their own id, near-ties allowed"),
         Check("recall_at_10_vs_exact", "critical", low=0.8, doc="of sampled vectors, their own id left out"),
         Check("empty_lists_share", "warning", high=0.2),
+        Check("drift", "warning", high=0.8, doc="since training, as a share of what is allowed; beyond 1 it is trained anew"),
     ),
 )

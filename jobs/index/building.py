@@ -5,7 +5,7 @@ Vectors never pass through the JVM: carrying them costs more than adding them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from jobs.index.measures import faulty_rows
-from jobs.index.plan import BATCH, ShardTask
+from jobs.index.plan import BATCH, RowGroup, ShardTask
 from jobs.index.vectors import unpack_vectors
-from mmse_model.ann import ids_digest, one_thread, read_index, write_index
+from mmse_model.ann import among, ids_digest, one_thread, read_index, write_index
 from mmse_model.index_files import TRAINED, Shard, file_digest
 
 
@@ -31,14 +31,17 @@ class Built:
     fault: str | None = None
 
 
-def read_range(task: ShardTask, dimension: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_range(
+    task: ShardTask, dimension: int, wanted: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Dense ids int64 (n,) and vectors float32 (n, D) of a task's range, ascending, in batches of fixed size.
 
-    The size does not follow the row groups, so that a shard's bits do not depend on them.
+    The size does not follow the row groups, so that a shard's bits do not depend on them. Only the ascending ids `wanted`
+    (m,), where given; row groups without one are not opened.
     Raises BadVectors where ids do not ascend or a vector is not finite or not of unit norm.
     """
     ids, vectors = np.empty(0, dtype=np.int64), np.empty((0, dimension), dtype=np.float32)
-    for new_ids, new_vectors in _read_row_groups(task, dimension):
+    for new_ids, new_vectors in _read_row_groups(task, dimension, wanted):
         ids, vectors = np.concatenate([ids, new_ids]), np.concatenate([vectors, new_vectors])
         while len(ids) >= BATCH:
             yield ids[:BATCH], vectors[:BATCH]
@@ -47,9 +50,13 @@ def read_range(task: ShardTask, dimension: int) -> Iterator[tuple[np.ndarray, np
         yield ids, vectors
 
 
-def _read_row_groups(task: ShardTask, dimension: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _read_row_groups(
+    task: ShardTask, dimension: int, wanted: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     last = -1
     for group in task.row_groups:
+        if wanted is not None and not np.diff(np.searchsorted(wanted, [group.first, group.last + 1]))[0]:
+            continue
         with pq.ParquetFile(group.path) as file:
             for batch in file.iter_batches(BATCH, row_groups=[group.number], columns=["dense_id", "vector"]):
                 ids = batch.column("dense_id").to_numpy()
@@ -57,6 +64,7 @@ def _read_row_groups(task: ShardTask, dimension: int) -> Iterator[tuple[np.ndarr
                     raise BadVectors(f"{group.path}: dense ids do not ascend; run embed_items again")
                 last = ids[-1]
                 mine = (ids >= task.first) & (ids < task.end)
+                mine &= True if wanted is None else among(ids, wanted)
                 if mine.any():
                     vectors = unpack_vectors(batch.column("vector"), dimension)[mine]
                     refuse_faulty(group.path, ids[mine], vectors)
@@ -79,7 +87,7 @@ def build_shard(task: ShardTask, folder: str, dimension: int, trained_sha256: st
     path = Path(folder) / task.file_name
     ids = [np.empty(0, dtype=np.int64)]
     try:
-        _refuse_damaged(task)
+        refuse_damaged(task.row_groups)
         with one_thread():
             index = read_index(trained)
             for batch_ids, vectors in read_range(task, dimension):
@@ -88,18 +96,22 @@ def build_shard(task: ShardTask, folder: str, dimension: int, trained_sha256: st
             write_index(index, path)
     except (ValueError, OSError) as error:
         return Built(None, str(error))
-    return Built(_describe(task, path, np.concatenate(ids)))
+    return Built(describe_shard(path, task.first, task.end, np.concatenate(ids)))
 
 
-def _refuse_damaged(task: ShardTask) -> None:
-    """Parquet readers take a flipped bit of an uncompressed column for data; the manifest's digest does not."""
-    for path, sha256 in sorted({(g.path, g.sha256) for g in task.row_groups}):
+def refuse_damaged(groups: Iterable[RowGroup]) -> None:
+    """Raises BadVectors that names an altered file.
+
+    Parquet readers take a flipped bit of an uncompressed column for data; the manifest's digest does not.
+    """
+    for path, sha256 in sorted({(g.path, g.sha256) for g in groups}):
         if file_digest(Path(path)) != sha256:
             raise BadVectors(f"{path}: altered since it was published (its SHA-256 differs from the manifest)")
 
 
-def _describe(task: ShardTask, path: Path, ids: np.ndarray) -> Shard:
+def describe_shard(path: Path, first: int, end: int, ids: np.ndarray) -> Shard:
+    """What the card says of a written shard of [first, end) that was given these ids."""
     return Shard(
-        path=task.file_name, first=task.first, end=task.end, rows=len(ids), bytes=path.stat().st_size,
+        path=path.name, first=first, end=end, rows=len(ids), bytes=path.stat().st_size,
         sha256=file_digest(path), ids_sha256=ids_digest(ids),
     )

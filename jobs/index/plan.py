@@ -91,13 +91,20 @@ def _row_groups(path: Path, sha256: str) -> list[RowGroup]:
 
 def plan_shards(groups: Sequence[RowGroup], at_least: int, rows_per_shard: int) -> list[ShardTask]:
     """Equal ranges of dense ids: a pure function of the ids and the settings, not of the files they lie in."""
-    first, end = groups[0].first, groups[-1].last + 1
-    shards = min(max(at_least, math.ceil((end - first) / rows_per_shard)), end - first)
-    bounds = [first + (end - first) * n // shards for n in range(shards + 1)]
-    return [
-        ShardTask(n, low, high, tuple(g for g in groups if g.first < high and g.last >= low))
-        for n, (low, high) in enumerate(zip(bounds, bounds[1:]))
-    ]
+    ranges = id_ranges(groups[0].first, groups[-1].last + 1, at_least, rows_per_shard)
+    return [ShardTask(n, low, high, within(groups, low, high)) for n, (low, high) in enumerate(ranges)]
+
+
+def id_ranges(first: int, end: int, at_least: int, most: int) -> list[tuple[int, int]]:
+    """[first, end) in equal ranges: at least so many, none of more than `most` ids, none empty."""
+    ranges = min(max(at_least, math.ceil((end - first) / most)), end - first)
+    bounds = [first + (end - first) * n // ranges for n in range(ranges + 1)]
+    return list(zip(bounds, bounds[1:]))
+
+
+def within(groups: Iterable[RowGroup], first: int, end: int) -> tuple[RowGroup, ...]:
+    """The row groups that reach into [first, end)."""
+    return tuple(group for group in groups if group.first < end and group.last >= first)
 
 
 def estimate_memory(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,18 @@ TIE = 1e-6
 """Items whose inner products differ by less are equally good answers."""
 
 
-def figures_of(findings: Findings, own: np.ndarray, error: float) -> tuple[dict[str, float], dict[str, Any]]:
-    """Metrics for the audit, and figures with intervals for the card, of a sample with dense ids `own` (Q,)."""
+def figures_of(
+    findings: Findings, own: np.ndarray, errors: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Metrics for the audit, and figures with intervals for the card, of a sample with dense ids `own` (Q,).
+
+    `errors` are mean squared distances: `codec_mean_squared_error` and `list_distance`.
+    """
     found, best = without_own(findings.approximate, own), without_own(findings.exact, own)
     recall = {str(k): mean_and_interval(recalls(found, best, k)) for k in RECALL_AT}
     metrics = {
-        "self_recall_at_1": round(self_recall(findings.approximate, own, error), 6),
-        "codec_mean_squared_error": round(error, 9), **list_figures(findings.sizes),
+        "self_recall_at_1": round(self_recall(findings.approximate, own, errors["codec_mean_squared_error"]), 6),
+        **{name: round(error, 9) for name, error in errors.items()}, **list_figures(findings.sizes),
     }
     figures = {**metrics, "recall_vs_exact": recall, "queries": len(own)}
     return {**metrics, **{f"recall_at_{k}_vs_exact": recall[str(k)]["mean"] for k in RECALL_AT}}, figures

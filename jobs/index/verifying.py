@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,19 @@ import pyarrow as pa
 
 from jobs.index.building import read_range
 from jobs.index.plan import ShardTask
-from mmse_model.ann import ids_digest, list_ids, list_sizes, map_index, merge_nearest, one_thread, training_digest
-from mmse_model.index_files import TRAINED, IndexCard, Shard, shard_fault
+from mmse_model.ann import (
+    among,
+    ids_digest,
+    list_ids,
+    list_sizes,
+    live_bitmap,
+    map_index,
+    merge_nearest,
+    one_thread,
+    search_live,
+    training_digest,
+)
+from mmse_model.index_files import TRAINED, BrokenIndex, IndexCard, Shard, dead_ids, shard_fault
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,23 +47,44 @@ class Findings:
     exact: Hits
 
 
-def inspect_shard(task: ShardTask, folder: str, card: IndexCard, queries: np.ndarray) -> Findings:
-    """Reads one shard file back and searches it, and beside it the vectors it was built from, for `queries` (Q, D).
+@dataclass(frozen=True)
+class Piece:
+    """What one task reads: a shard with its generation, and a range of the embeddings; either may be absent."""
+
+    shard: tuple[int, Shard] | None
+    task: ShardTask | None
+
+
+def inspect_piece(piece: Piece, folder: str, card: IndexCard, queries: np.ndarray) -> Findings:
+    """Reads a shard file back and searches its live vectors, and those of a range of the embeddings, for `queries` (Q, D).
 
     The index gives one hit more than is judged, for the vector itself, and the exact search
-    twice as many, so that ties are seen. A shard with a fault is not searched.
+    twice as many, so that ties are seen. Beside a shard with a fault nothing is searched.
     """
-    shard, depth = card.shards[task.number], max(RECALL_AT) + 1
-    fault = shard_fault(Path(folder), shard) or content_fault(Path(folder), shard, card)
-    if fault:
-        nothing = np.zeros(card.lists, dtype=np.int64)
-        return Findings((fault,), nothing, no_hits(len(queries), depth), no_hits(len(queries), 2 * depth))
+    depth, sizes = max(RECALL_AT) + 1, np.zeros(card.lists, dtype=np.int64)
+    approximate, exact = no_hits(len(queries), depth), no_hits(len(queries), 2 * depth)
     with one_thread():
-        index = map_index(Path(folder) / shard.path)
-        index.nprobe = card.probes
-        distances, ids = index.search(queries, depth)
-        approximate = np.where(ids < 0, np.inf, distances).astype(np.float32), ids
-        return Findings((), list_sizes(index), approximate, exact_hits(task, queries, 2 * depth))
+        try:
+            if piece.shard:
+                sizes, approximate = search_shard(Path(folder), card, *piece.shard, queries, depth)
+        except BrokenIndex as error:
+            return Findings((str(error),), sizes, approximate, exact)
+        if piece.task:
+            exact = exact_hits(piece.task, queries, 2 * depth)
+    return Findings((), sizes, approximate, exact)
+
+
+def search_shard(
+    folder: Path, card: IndexCard, generation: int, shard: Shard, queries: np.ndarray, depth: int
+) -> tuple[np.ndarray, Hits]:
+    """Live vectors in each list of a shard, and the `depth` nearest of them. Raises BrokenIndex that names a damaged file."""
+    if fault := shard_fault(folder, shard) or content_fault(folder, shard, card):
+        raise BrokenIndex(fault)
+    dead, index = dead_ids(card, folder, generation, shard.first, shard.end), map_index(folder / shard.path)
+    index.nprobe = card.probes
+    parameters = search_live(live_bitmap(dead, shard.end), card.probes) if len(dead) else None
+    distances, ids = index.search(queries, depth, params=parameters)
+    return list_sizes(index, dead), (np.where(ids < 0, np.inf, distances).astype(np.float32), ids)
 
 
 def content_fault(folder: Path, shard: Shard, card: IndexCard) -> str | None:
@@ -96,19 +129,20 @@ def combine(one: Findings, other: Findings) -> Findings:
 def inspect_index(
     spark: SparkSession, tasks: Sequence[ShardTask], folder: Path, card: IndexCard, queries: np.ndarray
 ) -> Findings:
-    """One task per shard, combined on executors so that the driver's share does not grow with the shards."""
-    inspect = partial(inspect_shard, folder=str(folder), card=card, queries=np.ascontiguousarray(queries))
-    findings = spark.sparkContext.parallelize(tasks, len(tasks)).map(inspect)
-    return findings.treeReduce(combine) if len(tasks) > 1 else reduce(combine, findings.collect())
+    """A Spark task for each shard and range of `tasks`, combined on executors: the driver's share does not grow with them."""
+    pieces = [Piece(shard, task) for shard, task in zip_longest(card.every_shard(), tasks)]
+    inspect = partial(inspect_piece, folder=str(folder), card=card, queries=np.ascontiguousarray(queries))
+    findings = spark.sparkContext.parallelize(pieces, len(pieces)).map(inspect)
+    return findings.treeReduce(combine) if len(pieces) > 1 else reduce(combine, findings.collect())
 
 
 def count_ids(spark: SparkSession, folder: Path, card: IndexCard, embeddings: DataFrame) -> dict[str, float]:
-    """Ids of the inverted lists against ids of the embeddings: missing, in there twice, not among the embeddings."""
+    """Live ids of the inverted lists against ids of the embeddings: missing, in there twice, not among the embeddings."""
     from pyspark.sql import functions as F
 
-    paths = [str(folder / shard.path) for shard in card.shards]
-    numbers = spark.range(0, len(paths), 1, len(paths))
-    indexed = numbers.mapInArrow(partial(_read_ids, paths=paths), "dense_id bigint")
+    shards = len(list(card.every_shard()))
+    numbers = spark.range(0, shards, 1, shards)
+    indexed = numbers.mapInArrow(partial(_read_live_ids, folder=str(folder), card=card), "dense_id bigint")
     one, zero = F.lit(1), F.lit(0)
     both = indexed.select("dense_id", one.alias("indexed"), zero.alias("embedded")).unionAll(
         embeddings.select("dense_id", zero.alias("indexed"), one.alias("embedded"))
@@ -122,8 +156,11 @@ def count_ids(spark: SparkSession, folder: Path, card: IndexCard, embeddings: Da
     return {name: float(value) for name, value in row.asDict().items()}
 
 
-def _read_ids(batches: Iterator[pa.RecordBatch], paths: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _read_live_ids(batches: Iterator[pa.RecordBatch], folder: str, card: IndexCard) -> Iterator[pa.RecordBatch]:
+    shards = list(card.every_shard())
     for batch in batches:
         for number in batch.column(0).to_pylist():
-            for ids in list_ids(map_index(Path(paths[number]))):
-                yield pa.RecordBatch.from_arrays([pa.array(ids)], names=["dense_id"])
+            generation, shard = shards[number]
+            dead = dead_ids(card, Path(folder), generation, shard.first, shard.end)
+            for ids in list_ids(map_index(Path(folder) / shard.path)):
+                yield pa.RecordBatch.from_arrays([pa.array(ids[~among(ids, dead)])], names=["dense_id"])

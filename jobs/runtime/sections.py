@@ -170,6 +170,20 @@ class EmbedSettings(Settings):
     )
 
 
+class DeltaSettings(Settings):
+    """When an index of an unchanged model takes in what changed, and when it is built anew."""
+
+    max_deltas: int = Field(6, ge=0, description="days of changes beside the shards; one more, and all are merged into shards")
+    max_churn: float = Field(
+        0.3, ge=0, description="items added, changed or removed since training, per vector then; beyond it all is built anew"
+    )
+    max_imbalance_growth: float = Field(1.3, gt=1, description="of the lists' imbalance since training, before it is built anew")
+    max_error_growth: float = Field(1.2, gt=1, description="of the mean squared distance to the list's centroid")
+    max_codec_growth: float = Field(2.0, gt=1, description="of the codec's mean squared error")
+    max_empty_growth: float = Field(0.05, gt=0, description="of the share of lists that are empty")
+    max_recall_drop: float = Field(0.02, gt=0, description="of recall@10 beside exact search")
+
+
 class IndexSettings(Settings):
     """The ANN index."""
 
@@ -181,6 +195,7 @@ class IndexSettings(Settings):
     probes: int = Field(16, ge=1, description="lists searched per query")
     memory_mib: int = Field(2_048, ge=64, description="a build that would need more in the driver or a task is refused")
     verify_queries: int = Field(300, ge=10, description="sampled vectors that are searched again, exactly and by the index")
+    delta: DeltaSettings = DeltaSettings()
 
 
 class LexicalSettings(Settings):

@@ -1,0 +1,91 @@
+"""One day's changes as files beside an index that is there: a shard of what is new, tombstones for what is dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jobs.index.building import describe_shard, read_range
+from jobs.index.comparing import DeltaTask, compare
+from jobs.index.plan import ShardTask
+from mmse_model.ann import add_entries, among, list_entries, map_index, one_thread, read_index, write_index
+from mmse_model.index_files import TRAINED, IndexCard, Shard, Tombstones, dead_ids, file_digest, shard_fault, write_tombstones
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What a task hands to the driver: its files (None where it had nothing to write), or the sentence that says why not."""
+
+    shard: Shard | None = None
+    tombstones: Tombstones | None = None
+    fault: str | None = None
+
+
+def build_delta(task: DeltaTask, folder: str, number: int, dimension: int, trained_sha256: str) -> Grown:
+    """Writes the shard and the tombstones of delta `number` for a task's ranges into the run's folder."""
+    root = Path(folder)
+    try:
+        refuse_other_training(root, trained_sha256)
+        found = [compare(pair) for pair in task.pairs]
+        dead = np.sort(np.concatenate([ids for changes in found for ids in (changes.changed, changes.removed)]))
+        new = np.sort(np.concatenate([ids for changes in found for ids in (changes.added, changes.changed)]))
+        shard = _fill(task, root / f"delta-{number:03d}-{task.number:05d}.faiss", new, dimension) if len(new) else None
+        name = f"tombstones-{number:03d}-{task.number:05d}.ids"
+        return Grown(shard, write_tombstones(root, name, task.first, task.end, dead) if len(dead) else None)
+    except (ValueError, OSError) as error:
+        return Grown(fault=str(error))
+
+
+def refuse_other_training(folder: Path, sha256: str) -> None:
+    """Raises ValueError where the trained index is not the file that the card names."""
+    if file_digest(folder / TRAINED) != sha256:
+        raise ValueError(f"{folder / TRAINED}: not the file that the driver put there; executors must see the same disk")
+
+
+def _fill(task: DeltaTask, path: Path, new: np.ndarray, dimension: int) -> Shard:
+    """A copy of the trained index with the vectors of the ids `new`."""
+    groups = tuple(dict.fromkeys(group for pair in task.pairs for group in pair.now))
+    with one_thread():
+        index = read_index(path.with_name(TRAINED))
+        for ids, vectors in read_range(ShardTask(task.number, task.first, task.end, groups), dimension, new):
+            index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+        write_index(index, path)
+    return describe_shard(path, task.first, task.end, new)
+
+
+def merge_shards(task: ShardTask, source: str, folder: str, card: IndexCard) -> Grown:
+    """The live vectors of a range, out of every generation in `source`, as one shard of `folder`.
+
+    It is what a build with this quantizer would write: codes are copied, list by list, in the order of their ids.
+    """
+    root, path = Path(source), Path(folder) / task.file_name
+    try:
+        refuse_other_training(root, card.trained_sha256)
+        parts = []
+        for generation, shard in card.every_shard():
+            if shard.first < task.end and shard.end > task.first:
+                if fault := shard_fault(root, shard):
+                    raise ValueError(fault)
+                parts.append((map_index(root / shard.path), dead_ids(card, root, generation, task.first, task.end)))
+        index = read_index(root / TRAINED)
+        held = [_merge_list(index, number, task, parts) for number in range(index.nlist)]
+        write_index(index, path)
+    except (ValueError, OSError, RuntimeError) as error:
+        return Grown(fault=str(error))
+    return Grown(describe_shard(path, task.first, task.end, np.concatenate(held)))
+
+
+def _merge_list(index: Any, number: int, task: ShardTask, parts: list[tuple[Any, np.ndarray]]) -> np.ndarray:
+    """Appends one list's live entries to `index`; returns their ids."""
+    found = []
+    for part, dead in parts:
+        ids, codes = list_entries(part, number)
+        live = (ids >= task.first) & (ids < task.end) & ~among(ids, dead)
+        found.append((ids[live], codes[live]))
+    ids, codes = np.concatenate([i for i, _ in found]), np.concatenate([c for _, c in found])
+    order = np.argsort(ids, kind="stable")
+    add_entries(index, number, ids[order], codes[order])
+    return ids
