@@ -6,7 +6,8 @@ Yesterday's search log becomes today's query encoder and index: one spark-submit
                  -> train day or delta day -> gate -> evaluate -> gate -> release; report in any case
 
 A **train day** trains the towers, embeds every item and builds the whole index; a **delta day** serves the recent model
-again. `mmse plan` says which it is, by `train.every_days`. Every job audits what it wrote and publishes it in one entry of
+again, embeds what changed and puts it beside the index of the day before. `mmse plan` says which it is, by
+`train.every_days`. Every job audits what it wrote and publishes it in one entry of
 the snapshot log, or nothing; a **gate** reads what the audits said and stops the night before the next step. All jobs of a
 run read from the entry it began with and from what the run itself has published since (`--entry`, `--chain`): a backfill
 beside it is never mixed in, and where both rewrite the same day the snapshot log fences one of them (exit 4). What was
@@ -151,7 +152,7 @@ with DAG(
     checked >> (day_kind := choose_day())
     with TaskGroup("train_day", tooltip="train, embed every item, build the whole index"):
         day_kind >> job("train_model") >> job("embed_items") >> (trained := job("build_index"))
-    with TaskGroup("delta_day", tooltip="the recent model again, and the items of today"):
+    with TaskGroup("delta_day", tooltip="the recent model again, and what changed beside its index"):
         day_kind >> job("train_model", task_id="carry_model") >> job("embed_items") >> (carried := job("build_index"))
 
     [trained, carried] >> (checked := gate("index", ("train_model", "embed_items", "build_index"), trigger_rule=JOINED))

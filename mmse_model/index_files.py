@@ -25,8 +25,8 @@ class BrokenIndex(ValueError):
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One shard file: the vectors of the dense ids in [first, end)."""
+class IndexFile:
+    """A file of the index about the dense ids in [first, end)."""
 
     path: str
     first: int
@@ -34,19 +34,18 @@ class Shard:
     rows: int
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Shard(IndexFile):
+    """One shard file: the vectors of its ids; `ids_sha256` is the digest of the set of them."""
+
     ids_sha256: str
 
 
 @dataclass(frozen=True)
-class Tombstones:
-    """A file of dense ids in [first, end), int64 little-endian, ascending: what older generations hold of them is dead."""
-
-    path: str
-    first: int
-    end: int
-    rows: int
-    bytes: int
-    sha256: str
+class Tombstones(IndexFile):
+    """A file of dense ids, int64 little-endian, ascending: what older generations hold of them is dead."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class IndexCard:
         for generation, shards in enumerate((self.shards, *(delta.shards for delta in self.deltas))):
             yield from ((generation, shard) for shard in shards)
 
-    def files(self) -> Iterator[Shard | Tombstones]:
+    def files(self) -> Iterator[IndexFile]:
         """Every file but the trained index and the card itself."""
         yield from self.shards
         for delta in self.deltas:
@@ -148,7 +147,7 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def shard_fault(folder: Path, shard: Shard | Tombstones, hashes: bool = True) -> str | None:
+def shard_fault(folder: Path, shard: IndexFile, hashes: bool = True) -> str | None:
     """What is wrong with a file of the index, in one sentence, or None; `hashes` reads every byte."""
     path = folder / shard.path
     if not path.is_file():
