@@ -171,8 +171,8 @@ def _add_forget(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_plan(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("plan", help=plan.DESCRIPTION, description=plan.DESCRIPTION, epilog=EPILOG,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = commands.add_parser("plan", help=plan.DESCRIPTION, description=plan.DESCRIPTION,
+                                  epilog=f"{plan.EXAMPLES}\n\n{EPILOG}", formatter_class=argparse.RawDescriptionHelpFormatter)
     _add_config(command)
     plan.add_arguments(command)
     command.set_defaults(action=lambda arguments: plan.plan(_config(arguments), parse_day(arguments.date)))

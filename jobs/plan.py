@@ -20,6 +20,8 @@ from jobs.runtime.job import JobContext
 from jobs.runtime.logs import say
 from jobs.runtime.snapshots import Entry, SnapshotLog
 
+EXAMPLES = """examples:
+  mmse plan --config conf/shop.yaml --date 2026-01-09"""
 DESCRIPTION = "what a scheduler must know of a date, as JSON: is its log delivered, which entry to read, train day or delta day"
 
 
