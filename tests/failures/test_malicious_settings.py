@@ -41,7 +41,7 @@ def test_a_tag_is_refused_in_the_file_and_on_the_command_line_and_runs_nothing(t
 @pytest.mark.parametrize(("text", "why"), [
     (laughs(9), f"unfolds to more than {MOST_VALUES:,} values"), ("a: &a [*a]", "nested too deeply"),
     ("[" * 20_000, "nested too deeply"), ("a: " + "x" * (1 << 20), "characters; expected at most 1,048,576"),
-])
+], ids=["laughs", "holds itself", "brackets", "long"])
 def test_yaml_that_unfolds_beyond_measure_is_refused_within_seconds(tmp_path: Path, text: str, why: str) -> None:
     path, begun = tmp_path / "shop.yaml", time.monotonic()
     path.write_text(text)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.embed_items import JOB, embed, task_count
@@ -106,7 +106,8 @@ def test_the_hash_changes_with_what_the_tower_reads_and_a_price_within_its_bucke
     assert after.keys() - before.keys() == {6} and before.keys() - after.keys() == {9}
 
 
-@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), min_size=1, max_size=8), st.integers(2, 20))
+@settings(max_examples=10)  # each is a Spark job, over many prices at once
+@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), min_size=20, max_size=100), st.integers(2, 20))
 def test_prices_that_the_tower_tells_apart_have_different_hashes_and_no_others(
     spark: Any, prices: list[float | None], buckets: int
 ) -> None:

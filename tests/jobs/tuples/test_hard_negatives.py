@@ -107,6 +107,7 @@ def allowed(config: Config, row: dict[str, Any]) -> set[int]:
     return {i for i, score in window if i >= 0 and score < limit and i not in never}
 
 
+@pytest.mark.slow
 def test_every_training_tuple_takes_what_the_release_of_the_day_before_finds_for_it(built: JobContext) -> None:
     found = 0
     for row in rows_of(built).values():
@@ -126,13 +127,13 @@ def test_every_training_tuple_takes_what_the_release_of_the_day_before_finds_for
     assert built.notes["hard negatives"] == f"{found} of 42, by the release of 2026-01-07"
 
 
+@pytest.mark.slow
 def test_the_release_is_an_input_of_the_tuples(built: JobContext, released: JobContext) -> None:
     assert built.outputs["tuples", DT].inputs["release/dt=2026-01-07"] == released.run_id
 
 
-@pytest.mark.parametrize(
-    "partitions", [pytest.param("1", marks=pytest.mark.slow), pytest.param("3", marks=pytest.mark.slow), "7"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("partitions", ["1", "3", "7"])
 def test_the_same_hard_negatives_come_out_of_any_layout(spark: Any, built: JobContext, partitions: str) -> None:
     before = spark.conf.get("spark.sql.shuffle.partitions")
     try:
@@ -146,6 +147,7 @@ def test_the_same_hard_negatives_come_out_of_any_layout(spark: Any, built: JobCo
     assert again.outputs["tuples", DT].facts == built.outputs["tuples", DT].facts
 
 
+@pytest.mark.slow
 def test_mining_and_serving_find_the_same_however_the_queries_come(built: JobContext) -> None:
     release = open_release(built.config, dt=BEFORE.isoformat())
     texts = ["usb hub", "usb", "head query", "usb night", "no such words at all"]
@@ -159,6 +161,7 @@ def test_mining_and_serving_find_the_same_however_the_queries_come(built: JobCon
     assert [hit["score"] for hit in together[0]["found"]] == pytest.approx(scores[0, 2:].tolist(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_over_the_tuples_mixes_them_in(
     spark: Any, built: JobContext, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_training_over_the_tuples_mixes_them_in(
     assert mixed[1]["retrieval"] != without[1]["retrieval"]
 
 
+@pytest.mark.slow
 def test_without_an_earlier_release_none_are_mined_and_the_summary_says_so(
     spark: Any, released: JobContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
