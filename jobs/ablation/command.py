@@ -29,7 +29,7 @@ def ablate(arguments: argparse.Namespace) -> int:
         config_of(ablation, base, arm, base.seed)  # an arm that cannot be is refused before the first is trained
     report: dict[str, Any] = {}
     folder = Path(base.paths.reports) / "ablation" / name
-    job = Job("ablate", (*INPUTS, "truth_requests"), (), runner(ablation, folder, report), doc=DESCRIPTION)
+    job = Job("ablate", (*INPUTS, "judgments", "truth_requests"), (), runner(ablation, folder, report), doc=DESCRIPTION)
     run_job(job, base, parse_day(arguments.date))
     lines = list(markdown(report))
     (folder / "ablation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -27,15 +27,17 @@ if TYPE_CHECKING:
     from jobs.runtime.job import JobContext
 
 INPUTS = ("tuples", "item_stream", "vocabulary", "items", "impressions", "requests")
+"""What the result of a run depends on, beside the newest judgments."""
 
 
 @dataclass(frozen=True)
 class Graded:
-    """What one run is worth: `recall` (T, K, Q) by truth, cutoff and query, and how it was trained."""
+    """What one run is worth, as `Marks`, and how it was trained."""
 
     arm: str
     seed: int
     recall: NDArray[np.float32]
+    judged: NDArray[np.float32]
     epoch: int
     seconds: float
 
@@ -70,8 +72,8 @@ def grade(task: TrainingTask, arm: str, exam: Exam, ks: tuple[int, ...], path: P
     started = time.monotonic()
     run_training(task.model_dump_json(), lambda line: None)
     trained = trained_model(task)
-    recall = exam.grade(trained.model, ks)
-    one = Graded(arm, task.seed, recall, trained.best["epoch"], time.monotonic() - started)
+    marks = exam.grade(trained.model, ks)
+    one = Graded(arm, task.seed, marks.recall, marks.judged, trained.best["epoch"], time.monotonic() - started)
     keep_graded(one, path)
     shutil.rmtree(task.folder)
     say(f"{arm:<24} seed {task.seed}: epoch {one.epoch} of {task.train.epochs}, {one.seconds:.0f} s")
@@ -85,6 +87,7 @@ def run_key(context: JobContext, config_hash: str, ks: tuple[int, ...]) -> str:
     """
     window = context.days_back(context.config.train.window_days)
     published = [(name, day) for name in INPUTS for day in window if context.has(name, day)]
+    published += [("judgments", day) for day in context.entry.days("judgments") if day <= context.dt][-1:]
     hashes = [context.manifest(name, day).content_hash for name, day in published]
     text = json.dumps([config_hash, context.config.hash(), context.code_version, context.dt, list(ks), hashes])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -96,7 +99,7 @@ def keep_graded(one: Graded, path: Path) -> None:
     unfinished = path.with_suffix(".tmp")
     facts = {"seed": one.seed, "epoch": one.epoch, "seconds": one.seconds}
     with unfinished.open("wb") as file:
-        np.savez_compressed(file, recall=one.recall, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8))
+        np.savez_compressed(file, recall=one.recall, judged=one.judged, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8))
     os.replace(unfinished, path)
 
 
@@ -105,4 +108,4 @@ def read_graded(path: Path, arm: str) -> Graded | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as kept:
-        return Graded(arm, recall=kept["recall"], **json.loads(kept["facts"].tobytes()))
+        return Graded(arm, recall=kept["recall"], judged=kept["judged"], **json.loads(kept["facts"].tobytes()))

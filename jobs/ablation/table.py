@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.ablation.exam import Exam
+from jobs.ablation.judged import measure_names
 from jobs.ablation.runs import Graded
 from jobs.ablation.settings import AblationSettings
 from jobs.evaluation.questions import TRUTHS
@@ -24,7 +25,16 @@ SURE = 0.99
 
 def values_of(graded: Sequence[Graded], arm: str, truth: str, k: int) -> Floats:
     """(R, Qt) recall of an arm's runs at the k-th cutoff, on the queries that have something relevant."""
-    table = np.array([g.recall[TRUTHS.index(truth), k] for g in graded if g.arm == arm], np.float64)
+    return _known([g.recall[TRUTHS.index(truth), k] for g in graded if g.arm == arm])
+
+
+def judged_values(graded: Sequence[Graded], arm: str, measure: int) -> Floats:
+    """(R, Jt) values of an arm's runs in the n-th measure of people's grades, on the queries that have something relevant."""
+    return _known([g.judged[measure] for g in graded if g.arm == arm])
+
+
+def _known(rows: Sequence[NDArray[np.float32]]) -> Floats:
+    table = np.array(rows, np.float64)
     return table[:, ~np.isnan(table[0])]
 
 
@@ -45,7 +55,25 @@ def report_of(ablation: AblationSettings, exam: Exam, graded: Sequence[Graded], 
         "chooses_k": ablation.chooses_k, "resamples": ablation.resamples, "level_of_differences": SURE,
         "queries": {t: int((exam.judgements[t].relevant > 0).sum()) for t in TRUTHS}, "unseen": int((~seen).sum()),
         "arms": [_arm(ablation, exam, graded, arm, at, seed) for arm in ablation.arms],
+        "judged": None if exam.judged is None else _judged(ablation, exam.judged.grade, graded, seed),
     }
+
+
+def _judged(ablation: AblationSettings, grade: float, graded: Sequence[Graded], seed: int) -> dict[str, Any]:
+    """Means by people's grades for every arm, and its nDCG less that of `against`."""
+    names = measure_names(ablation.ks)
+
+    def row(arm: str) -> dict[str, Any]:
+        values = [judged_values(graded, arm, n) for n in range(len(names))]
+        difference = two_level_interval(values[0], ablation.resamples, seed, SURE, judged_values(graded, ablation.against, 0))
+        return {
+            "arm": arm, "seeds": len(values[0]),
+            "means": [_plain(two_level_interval(v, ablation.resamples, seed)) for v in values],
+            "difference": None if arm == ablation.against else _plain(difference),
+        }
+
+    queries = [judged_values(graded, ablation.against, n).shape[1] for n in (0, 1)]
+    return {"grade": grade, "measures": list(names), "queries": queries, "arms": [row(arm) for arm in ablation.arms]}
 
 
 def _arm(
@@ -107,6 +135,25 @@ def markdown(report: dict[str, Any]) -> Iterator[str]:
         means = [f"{row[truth][at]['mean']:.3f}" for truth in TRUTHS]
         cells = [row["arm"], means[0], unseen, means[1], _change(row, "ordered"), _change(row, "clicked"), row["note"]]
         yield f"| {' | '.join(cells)} |"
+    if report["judged"]:
+        yield from _judged_lines(report["judged"], report["against"])
+
+
+def _judged_lines(judged: dict[str, Any], against: str) -> Iterator[str]:
+    gains, recalls = judged["queries"]
+    yield ""
+    yield (
+        f"By people's grades: nDCG over {gains:,} judged queries, recall of items of grade {judged['grade']:g} or more over "
+        f"{recalls:,}; nDCG less that of {against} with 99 % intervals."
+    )
+    yield ""
+    yield f"| arm | seeds | {' | '.join(judged['measures'])} | difference |"
+    yield "|---|---:|" + "---:|" * (len(judged["measures"]) + 1)
+    for row in judged["arms"]:
+        cells = [f"{v['mean']:.3f} [{v['low']:.2f}, {v['high']:.2f}]" for v in row["means"]]
+        d = row["difference"]
+        cells.append("–" if d is None else f"{d['mean']:+.3f} [{d['low']:+.3f}, {d['high']:+.3f}]")
+        yield f"| {row['arm']} | {row['seeds']} | {' | '.join(cells)} |"
 
 
 def _change(row: dict[str, Any], truth: str) -> str:

@@ -76,5 +76,5 @@ def test_every_run_has_checkpoints_and_event_files_of_its_own_where_the_base_wri
 
 def context_of(config: Config) -> JobContext:
     """A context over a warehouse in which nothing is published."""
-    job = Job("ablate", INPUTS, (), lambda context: None)
+    job = Job("ablate", (*INPUTS, "judgments"), (), lambda context: None)
     return JobContext(job, config, date(2026, 1, 8), EMPTY, "run", lambda: None)
