@@ -1,4 +1,9 @@
-"""Which event days a run labels: those whose inputs, rules or maturity changed since they were published."""
+"""Which event days a run labels: those whose inputs, rules or maturity changed since they were published.
+
+Labels are as of the date of the run: they rest on what had arrived by then, whatever has arrived since. A run of an earlier
+date therefore repeats its result, and takes back from its days what later runs knew; days that it leaves open are labelled again
+by the next run of a later date, however old they are by then.
+"""
 
 from __future__ import annotations
 
@@ -36,22 +41,34 @@ class LabelDay:
 
 
 def label_days(context: JobContext) -> list[LabelDay]:
-    """The days of the window that may hold requests: something arrived that day or within the late days.
+    """The days of the window that may hold requests, and before them those that were left open, ascending.
 
-    The log begins with its first arrival day: what trickles in from earlier days is no complete day.
+    Something arrived that day or within the late days. The log begins with its first arrival day: what trickles in from
+    earlier days is no complete day.
     """
     late, reach = context.config.ingest.late_days, context.config.labels.order_window_days
     begins, *_ = context.entry.days("requests")
-    arrived = context.days_back(context.config.labels.window_days + reach)
+    window = context.days_back(context.config.labels.window_days)
+    wanted = [*left_open(context, begins, window[0]), *window]
+    arrived = around(wanted[0], reach, (context.date - date.fromisoformat(wanted[0])).days)
     published = {day: _content(context, day) for day in arrived if context.entry.run("requests", day)}
     days = []
-    for day in context.days_back(context.config.labels.window_days):
+    for day in wanted:
         if day >= begins and any(arrival in published for arrival in around(day, 0, late)):
             age = (context.date - date.fromisoformat(day)).days
             final = age >= reach + late
             arrivals = {a: published[a] for a in around(day, reach, reach + late) if a in published}
             days.append(LabelDay(day, _fingerprint(context, arrivals, final), age, final))
     return days
+
+
+def left_open(context: JobContext, begins: str, until: str) -> list[str]:
+    """Published days from `begins` to before `until` that could still change when they were labelled, ascending.
+
+    Night after night there are none: a day leaves the window final. A run of an earlier date leaves some behind.
+    """
+    days = [day for day in context.entry.days("attributions") if begins <= day < until]
+    return [day for day in days if not Manifest.read(context.folder("attributions", day)).facts["maturity"]["final"]]
 
 
 def around(day: str, before: int, after: int) -> list[str]:
@@ -61,10 +78,7 @@ def around(day: str, before: int, after: int) -> list[str]:
 
 
 def changed(context: JobContext, days: Iterable[LabelDay]) -> list[LabelDay]:
-    """Those of `days` whose published labels are missing or rest on other inputs.
-
-    A day that a run for a later date has labelled already knows more than this run: it stays.
-    """
+    """Those of `days` whose published labels are missing or rest on other inputs: fewer, or more than had arrived by the date."""
     return [day for day in days if not _stands(context, "attributions", day) or _outdated(context, "impressions", day)]
 
 
@@ -76,8 +90,7 @@ def _outdated(context: JobContext, dataset: str, day: LabelDay) -> bool:
 def _stands(context: JobContext, dataset: str, day: LabelDay) -> bool:
     if context.entry.run(dataset, day.day) is None:
         return False
-    facts = Manifest.read(context.folder(dataset, day.day)).facts
-    return facts["fingerprint"] == day.fingerprint or facts["maturity"]["labelled_on"] > context.dt
+    return Manifest.read(context.folder(dataset, day.day)).facts["fingerprint"] == day.fingerprint
 
 
 def _content(context: JobContext, day: str) -> dict[str, str]:

@@ -117,7 +117,9 @@ class ItemSettings(Settings):
 class LabelSettings(Settings):
     """Impressions and their stages."""
 
-    window_days: int = Field(11, ge=1, description="event days ending at the date that are labelled where inputs changed")
+    window_days: int = Field(
+        11, ge=1, description="event days ending at the date that are labelled where inputs changed; so are older ones still open"
+    )
     click_window_minutes: int = Field(30, ge=1, description="from a search to a click without query id, same session")
     order_window_days: int = Field(7, ge=1, description="after a search its label is closed: later events do not count")
     examined_below_click: int = Field(1, ge=0, description="positions below the deepest click that count as examined")

@@ -75,7 +75,10 @@ def impressions(spark: SparkSession, config: Config) -> dict[tuple[str, str], Ro
 
 @dataclass
 class Story:
-    """Four days: the first three are labelled on the 3rd, then the 4th arrives with a late order and is labelled."""
+    """Four days: the first three are labelled on the 3rd, then the 4th arrives with a late order and is labelled.
+
+    Then the 3rd is run once more, and six days later the 9th, whose window begins on the 6th.
+    """
 
     config: Config
     contexts: dict[str, JobContext] = field(default_factory=dict)
@@ -98,7 +101,9 @@ def story(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Stor
     searches, events = ordinary_day(4)
     arrive(spark, config, {4: (searches, [*events, LATE_ORDER])})
     run("fourth", 4)
-    told.contexts["third after fourth"] = label(spark, config, 3)
+    run("third after fourth", 3)
+    arrive(spark, config, {9: ordinary_day(9)})
+    run("ninth", 9)
     return told
 
 
@@ -118,9 +123,24 @@ def test_only_days_that_a_new_arrival_can_change_are_written_again(story: Story)
     assert story.manifests["fourth"]["2026-01-02"].run_id == second.run_id
 
 
-def test_nothing_is_written_where_nothing_changed_or_a_later_run_knew_more(story: Story) -> None:
-    for name in ("third again", "third after fourth"):
-        assert (story.contexts[name].notes["days"], story.contexts[name].outputs) == ("0 of 3", {})
+def test_nothing_is_written_where_nothing_changed(story: Story) -> None:
+    again = story.contexts["third again"]
+    assert (again.notes["days"], again.outputs) == ("0 of 3", {})
+
+
+def test_a_run_of_an_earlier_date_repeats_its_result_whatever_has_arrived_since(story: Story) -> None:
+    first, again = ({d: m.content_hash for d, m in story.manifests[name].items()} for name in ("third", "third after fourth"))
+    assert {day: again[day] for day in first} == first
+    assert story.rows["third after fourth"]["q2", "b"]["stage"] == "clicked"
+    assert story.contexts["third after fourth"].notes["days"] == "2 of 3"
+    assert again["2026-01-04"] == story.manifests["fourth"]["2026-01-04"].content_hash
+
+
+def test_what_an_earlier_date_took_back_the_next_run_labels_again_however_old_it_is(story: Story) -> None:
+    fourth, ninth = story.manifests["fourth"], story.manifests["ninth"]
+    assert story.rows["ninth"]["q2", "b"]["stage"] == "ordered"
+    assert {day: ninth[day].content_hash for day in fourth} == {day: m.content_hash for day, m in fourth.items()}
+    assert all(m.facts["maturity"]["final"] for day, m in ninth.items() if day != "2026-01-09")
 
 
 def test_each_day_says_how_mature_it_is(story: Story) -> None:
@@ -143,7 +163,7 @@ def test_night_by_night_gives_the_same_labels_as_all_at_once(
     assert label(spark, once, 4).notes["days"] == "4 of 4"
     for dataset in ("impressions", "attributions"):
         nightly, together = published(story.config, dataset), published(once, dataset)
-        assert {d: m.content_hash for d, m in nightly.items()} == {d: m.content_hash for d, m in together.items()}
+        assert {d: nightly[d].content_hash for d in together} == {d: m.content_hash for d, m in together.items()}
 
 
 def test_every_conversion_is_accounted_for(spark: SparkSession, tmp_path: Path) -> None:
