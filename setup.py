@@ -18,6 +18,7 @@ setup(
         "petastorm==0.12.1",
         "pyarrow>=14.0.2,<15",
         "numpy>=1.26.4,<2",
+        "scipy>=1.11",
         "pandas>=2.2,<3",
         "torch>=2.13,<2.14",
         "faiss-cpu>=1.15.1,<1.16",

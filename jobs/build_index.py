@@ -1,8 +1,8 @@
 """build_index: an inverted-file index over the embeddings, one shard per Spark task, read back before it is published.
 
-The driver trains the coarse quantizer and the codec on a hash sample and writes the empty index;
-executors fill copies of it from the Parquet files; then every id is counted and a sample is
-searched both exactly and by the index.
+The coarse quantizer and the codec are trained on a sample by row hash, in the driver where the lists are few, by Spark tasks
+where they are many (jobs/index/training.py); executors fill copies of the empty index from the Parquet files; then every id is
+counted and a sample is searched both exactly and by the index.
 
 While the model stays, the index of the day before takes in what changed: shards of what is new, tombstones for what is dead
 (docs/INDEX.md). It is read back in the same way, and where it has drifted too far, or is damaged, all is built anew.
@@ -13,18 +13,18 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faiss
 
-from jobs.index.building import BadVectors, build_shard, refuse_faulty
+from jobs.index.building import Trained, build_shards
 from jobs.index.drift import Drift, drifts, furthest, watched
 from jobs.index.growing import BuildAnew, find_base, grow, merge
 from jobs.index.parts import model_day
 from jobs.index.plan import ShardTask, estimate_memory, fit_lists, plan_shards, read_row_groups, refuse_too_large
 from jobs.index.recall import figures_of
+from jobs.index.training import BadTraining, recipe_of, train_quantizer
 from jobs.index.vectors import hash_sample
 from jobs.index.verifying import count_ids, inspect_index
 from jobs.runtime.errors import Blocked, InputError
@@ -32,8 +32,8 @@ from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log
 from jobs.runtime.main import main
 from jobs.runtime.manifest import Manifest
-from mmse_model.ann import codec_error, list_distance, read_index, train_index, training_digest, write_index
-from mmse_model.index_files import TRAINED, IndexCard, Shard, file_digest
+from mmse_model.ann import codec_error, list_distance, read_index
+from mmse_model.index_files import TRAINED, IndexCard, Shard
 
 MEASURED = 10_000
 """Vectors, by hash, on which the quantizer's and the codec's errors are measured."""
@@ -47,14 +47,6 @@ class Plan:
     dimension: int
     lists: int
     tasks: tuple[ShardTask, ...]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training leaves behind: digests of the file and of the parameters."""
-
-    sha256: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -89,26 +81,24 @@ def plan_build(context: JobContext) -> Plan:
 
 
 def train(context: JobContext, plan: Plan, folder: Path) -> Trained:
-    """Trains quantizer and codec on a hash sample and writes the empty index for the executors.
+    """Writes the empty index for the executors, trained on a sample by row hash, and where its lists are many the assigner.
 
     Raises Blocked that names a bad vector of the sample.
     """
-    settings, seed, rows = context.config.index, context.config.seed, plan.embeddings.rows
-    wanted = min(rows, settings.train_per_list * plan.lists)
-    ids, sample = hash_sample(context.read("embeddings"), rows, wanted, plan.dimension, seed, "train index")
+    scratch, settings = folder / "_training", context.config.index
+    scratch.mkdir()
+    recipe = recipe_of(settings, context.config.seed, plan.embeddings.rows, plan.dimension, plan.lists, scratch)
     try:
-        refuse_faulty(f"embeddings dt={context.dt} (training sample)", ids, sample)
-    except BadVectors as error:
+        return train_quantizer(context.spark, plan.tasks, recipe, settings.codec, folder)
+    except BadTraining as error:
         raise Blocked(str(error)) from None
-    index = train_index(sample, plan.lists, settings.codec, seed)
-    write_index(index, folder / TRAINED)
-    return Trained(file_digest(folder / TRAINED), training_digest(index))
+    finally:
+        shutil.rmtree(scratch)
 
 
 def fill_shards(context: JobContext, plan: Plan, folder: Path, trained: Trained) -> tuple[Shard, ...]:
     """One Spark task per shard. Raises Blocked with the first fault that a task reports."""
-    fill = partial(build_shard, folder=str(folder), dimension=plan.dimension, trained_sha256=trained.sha256)
-    built = context.spark.sparkContext.parallelize(plan.tasks, len(plan.tasks)).map(fill).collect()
+    built = build_shards(context.spark, plan.tasks, folder, plan.dimension, trained)
     faults = [b.fault for b in built if b.fault]
     if faults:
         raise Blocked(faults[0])
@@ -122,7 +112,7 @@ def describe(context: JobContext, plan: Plan, trained: Trained, shards: tuple[Sh
         codec=settings.codec, dimension=plan.dimension, lists=plan.lists, probes=min(settings.probes, plan.lists),
         vectors=sum(s.rows for s in shards), shards=shards, trained_sha256=trained.sha256,
         training_digest=trained.digest, model=facts["model"], embeddings=plan.embeddings.content_hash,
-        items=facts["items"], numbering=facts["numbering"], faiss=faiss.__version__,
+        items=facts["items"], numbering=facts["numbering"], faiss=faiss.__version__, assigner_sha256=trained.assigner_sha256,
     )
 
 

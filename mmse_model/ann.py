@@ -39,10 +39,11 @@ def one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def train_index(vectors: np.ndarray, lists: int, codec: str, seed: int) -> Any:
+def train_index(vectors: np.ndarray, lists: int, codec: str, seed: int, centroids: np.ndarray | None = None) -> Any:
     """An empty IVF index whose coarse quantizer and codec are trained on `vectors`, float32 (N, D).
 
-    The same vectors in the same order, with the same seed, give the same bytes.
+    Where `centroids` (lists, D) have been found already, the codec alone is. The same vectors in the same order, with the same
+    seed, give the same bytes.
     """
     index = faiss.index_factory(vectors.shape[1], f"IVF{lists},{FACTORY[codec]}", faiss.METRIC_L2)
     index.cp.seed = seed % (1 << 31)
@@ -50,8 +51,28 @@ def train_index(vectors: np.ndarray, lists: int, codec: str, seed: int) -> Any:
     index.cp.max_points_per_centroid = len(vectors)
     index.cp.min_points_per_centroid = 1
     with one_thread():
+        if centroids is not None:
+            index.quantizer.add(np.ascontiguousarray(centroids, dtype=np.float32))
         index.train(np.ascontiguousarray(vectors, dtype=np.float32))
     return index
+
+
+@contextmanager
+def assigned_by(index: Any, assigner: Any | None) -> Iterator[None]:
+    """Inside the block vectors are put into the lists that `assigner` finds (mmse_model/kmeans.py), not those of the quantizer.
+
+    Its ids are list numbers, its vectors the quantizer's own: what is encoded and searched afterwards is the same. None changes
+    nothing.
+    """
+    if assigner is None:
+        yield
+        return
+    quantizer = index.quantizer
+    index.quantizer = assigner
+    try:
+        yield
+    finally:
+        index.quantizer = quantizer
 
 
 def codec_error(index: Any, vectors: np.ndarray) -> float:

@@ -17,6 +17,8 @@ import numpy as np
 
 CARD = "index.json"
 TRAINED = "trained.faiss"
+ASSIGNER = "assigner.faiss"
+"""The centroids once more, in cells, by which a build finds a vector's list; only where they are many."""
 FORMAT = 1
 
 
@@ -74,7 +76,8 @@ class IndexCard:
     """Everything a reader needs to know of an index; `model`, `embeddings` and `items` are content hashes.
 
     `vectors` counts the live ones. `trained_vectors` and `trained_figures` are what the index was like when its quantizer
-    was trained, `churned` how many items were added, changed or removed since.
+    was trained, `churned` how many items were added, changed or removed since. `assigner_sha256` is None where every vector was
+    compared with every centroid.
     """
 
     codec: str
@@ -95,6 +98,7 @@ class IndexCard:
     trained_vectors: int = 0
     trained_figures: dict[str, float] = field(default_factory=dict)
     churned: int = 0
+    assigner_sha256: str | None = None
     metric: str = "L2"
     format: int = FORMAT
 

@@ -5,9 +5,11 @@ Vectors never pass through the JVM: carrying them costs more than adding them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,12 +17,24 @@ import pyarrow.parquet as pq
 from jobs.index.measures import faulty_rows
 from jobs.index.plan import BATCH, RowGroup, ShardTask
 from jobs.index.vectors import unpack_vectors
-from mmse_model.ann import among, ids_digest, one_thread, read_index, write_index
-from mmse_model.index_files import TRAINED, Shard, file_digest
+from mmse_model.ann import among, assigned_by, ids_digest, one_thread, read_index, write_index
+from mmse_model.index_files import ASSIGNER, TRAINED, Shard, file_digest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 class BadVectors(ValueError):
     """Embeddings that cannot be indexed; one sentence."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind: digests of the file, of the parameters, and of the assigner's file, if there is one."""
+
+    sha256: str
+    digest: str
+    assigner_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -79,24 +93,48 @@ def refuse_faulty(where: str, ids: np.ndarray, vectors: np.ndarray) -> None:
             raise BadVectors(f"{where}: {int(wrong.sum())} vectors {what}, the first of dense id {ids[wrong][0]}")
 
 
-def build_shard(task: ShardTask, folder: str, dimension: int, trained_sha256: str) -> Built:
+def build_shards(
+    spark: SparkSession, tasks: Sequence[ShardTask], folder: Path, dimension: int, trained: Trained
+) -> list[Built]:
+    """One Spark task for each shard."""
+    build = partial(
+        build_shard, folder=str(folder), dimension=dimension, trained_sha256=trained.sha256,
+        assigner_sha256=trained.assigner_sha256,
+    )
+    return spark.sparkContext.parallelize(tasks, len(tasks)).map(build).collect()
+
+
+def build_shard(
+    task: ShardTask, folder: str, dimension: int, trained_sha256: str, assigner_sha256: str | None = None
+) -> Built:
     """Fills a copy of the trained index with a task's vectors and writes it into the run's folder."""
-    trained = Path(folder) / TRAINED
-    if file_digest(trained) != trained_sha256:
-        return Built(None, f"{trained}: not the file that the driver wrote; executors must see the same disk")
     path = Path(folder) / task.file_name
     ids = [np.empty(0, dtype=np.int64)]
     try:
+        refuse_other_training(Path(folder), trained_sha256, assigner_sha256)
         refuse_damaged(task.row_groups)
         with one_thread():
-            index = read_index(trained)
-            for batch_ids, vectors in read_range(task, dimension):
-                index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(batch_ids))
-                ids.append(batch_ids)
+            index = read_index(path.with_name(TRAINED))
+            with assigned_by(index, read_assigner(Path(folder), assigner_sha256)):
+                for batch_ids, vectors in read_range(task, dimension):
+                    index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(batch_ids))
+                    ids.append(batch_ids)
             write_index(index, path)
     except (ValueError, OSError) as error:
         return Built(None, str(error))
     return Built(describe_shard(path, task.first, task.end, np.concatenate(ids)))
+
+
+def refuse_other_training(folder: Path, trained_sha256: str, assigner_sha256: str | None) -> None:
+    """Raises ValueError where the trained index or its assigner is not the file that the driver, or the card, names."""
+    for name, sha256 in ((TRAINED, trained_sha256), (ASSIGNER, assigner_sha256)):
+        if sha256 and file_digest(folder / name) != sha256:
+            raise ValueError(f"{folder / name}: not the file that the driver put there; executors must see the same disk")
+
+
+def read_assigner(folder: Path, sha256: str | None) -> Any | None:
+    """What finds a vector's list in place of the quantizer, or None where the index has nothing of the kind."""
+    return read_index(folder / ASSIGNER) if sha256 else None
 
 
 def refuse_damaged(groups: Iterable[RowGroup]) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from jobs.index.building import describe_shard, read_range
+from jobs.index.building import describe_shard, read_assigner, read_range, refuse_other_training
 from jobs.index.comparing import DeltaTask, compare
 from jobs.index.plan import ShardTask
-from mmse_model.ann import add_entries, among, list_entries, map_index, one_thread, read_index, write_index
-from mmse_model.index_files import TRAINED, IndexCard, Shard, Tombstones, dead_ids, file_digest, shard_fault, write_tombstones
+from mmse_model.ann import add_entries, among, assigned_by, list_entries, map_index, one_thread, read_index, write_index
+from mmse_model.index_files import TRAINED, IndexCard, Shard, Tombstones, dead_ids, shard_fault, write_tombstones
 
 
 @dataclass(frozen=True)
@@ -24,34 +24,32 @@ class Grown:
     fault: str | None = None
 
 
-def build_delta(task: DeltaTask, folder: str, number: int, dimension: int, trained_sha256: str) -> Grown:
+def build_delta(
+    task: DeltaTask, folder: str, number: int, dimension: int, trained_sha256: str, assigner_sha256: str | None = None
+) -> Grown:
     """Writes the shard and the tombstones of delta `number` for a task's ranges into the run's folder."""
     root = Path(folder)
     try:
-        refuse_other_training(root, trained_sha256)
+        refuse_other_training(root, trained_sha256, assigner_sha256)
         found = [compare(pair) for pair in task.pairs]
         dead = np.sort(np.concatenate([ids for changes in found for ids in (changes.changed, changes.removed)]))
         new = np.sort(np.concatenate([ids for changes in found for ids in (changes.added, changes.changed)]))
-        shard = _fill(task, root / f"delta-{number:03d}-{task.number:05d}.faiss", new, dimension) if len(new) else None
+        path = root / f"delta-{number:03d}-{task.number:05d}.faiss"
+        shard = _fill(task, path, new, dimension, assigner_sha256) if len(new) else None
         name = f"tombstones-{number:03d}-{task.number:05d}.ids"
         return Grown(shard, write_tombstones(root, name, task.first, task.end, dead) if len(dead) else None)
     except (ValueError, OSError) as error:
         return Grown(fault=str(error))
 
 
-def refuse_other_training(folder: Path, sha256: str) -> None:
-    """Raises ValueError where the trained index is not the file that the card names."""
-    if file_digest(folder / TRAINED) != sha256:
-        raise ValueError(f"{folder / TRAINED}: not the file that the driver put there; executors must see the same disk")
-
-
-def _fill(task: DeltaTask, path: Path, new: np.ndarray, dimension: int) -> Shard:
+def _fill(task: DeltaTask, path: Path, new: np.ndarray, dimension: int, assigner_sha256: str | None) -> Shard:
     """A copy of the trained index with the vectors of the ids `new`."""
     groups = tuple(dict.fromkeys(group for pair in task.pairs for group in pair.now))
     with one_thread():
         index = read_index(path.with_name(TRAINED))
-        for ids, vectors in read_range(ShardTask(task.number, task.first, task.end, groups), dimension, new):
-            index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+        with assigned_by(index, read_assigner(path.parent, assigner_sha256)):
+            for ids, vectors in read_range(ShardTask(task.number, task.first, task.end, groups), dimension, new):
+                index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
         write_index(index, path)
     return describe_shard(path, task.first, task.end, new)
 
@@ -63,7 +61,7 @@ def merge_shards(task: ShardTask, source: str, folder: str, card: IndexCard) -> 
     """
     root, path = Path(source), Path(folder) / task.file_name
     try:
-        refuse_other_training(root, card.trained_sha256)
+        refuse_other_training(root, card.trained_sha256, card.assigner_sha256)
         parts = []
         for generation, shard in card.every_shard():
             if shard.first < task.end and shard.end > task.first:

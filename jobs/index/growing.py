@@ -18,9 +18,9 @@ from jobs.index.plan import ShardTask, read_row_groups
 from jobs.runtime.errors import Blocked
 from jobs.runtime.job import JobContext
 from jobs.runtime.manifest import Manifest
-from mmse_model.index_files import TRAINED, BrokenIndex, Delta, IndexCard, file_digest, shard_fault
+from mmse_model.index_files import ASSIGNER, TRAINED, BrokenIndex, Delta, IndexCard, file_digest, shard_fault
 
-TRAINING = ("codec", "lists", "train_per_list")
+TRAINING = ("codec", "lists", "train_per_list", "two_level_lists", "refine_passes", "assign_probes")
 """Settings that an index is trained by."""
 
 
@@ -68,8 +68,9 @@ def read_whole(folder: Path) -> IndexCard:
         raise BuildAnew(f"{folder}: says nothing of its training; it was built by an earlier release")
     if card.faiss != faiss.__version__:
         raise BuildAnew(f"{folder}: built with FAISS {card.faiss}, here is {faiss.__version__}")
-    if not (folder / TRAINED).is_file() or file_digest(folder / TRAINED) != card.trained_sha256:
-        raise BuildAnew(f"{folder / TRAINED}: missing, or not the file that index.json names")
+    for name, sha256 in training_files(card).items():
+        if not (folder / name).is_file() or file_digest(folder / name) != sha256:
+            raise BuildAnew(f"{folder / name}: missing, or not the file that index.json names")
     faults = (shard_fault(folder, file, hashes=False) for file in card.files())
     for fault in filter(None, faults):
         raise BuildAnew(fault)
@@ -96,7 +97,7 @@ def grow(context: JobContext, base: Base, embeddings: Manifest, folder: Path) ->
         )
     touched = [(pair, count[0] + count[1]) for pair, count in zip(pairs, counts) if any(count)]
     tasks = plan_tasks([pair for pair, _ in touched], [rows for _, rows in touched], settings.shards, settings.rows_per_shard)
-    link_files(base.folder, folder, [TRAINED, *(file.path for file in card.files())])
+    link_files(base.folder, folder, [*training_files(card), *(file.path for file in card.files())])
     grown = fill_delta(context, tasks, folder, len(card.deltas) + 1, card)
     delta = Delta(
         embeddings.content_hash, added, changed, removed,
@@ -119,7 +120,8 @@ def fill_delta(context: JobContext, tasks: list[DeltaTask], folder: Path, number
     if not tasks:
         return []
     build = partial(
-        build_delta, folder=str(folder), number=number, dimension=card.dimension, trained_sha256=card.trained_sha256
+        build_delta, folder=str(folder), number=number, dimension=card.dimension, trained_sha256=card.trained_sha256,
+        assigner_sha256=card.assigner_sha256,
     )
     grown = context.spark.sparkContext.parallelize(tasks, len(tasks)).map(build).collect()
     refuse([g.fault for g in grown if g.fault])
@@ -132,11 +134,16 @@ def merge(context: JobContext, card: IndexCard, tasks: tuple[ShardTask, ...], so
     Raises BuildAnew that names a file of `source` which is damaged.
     """
     work = partial(merge_shards, source=str(source), folder=str(folder), card=card)
-    link_files(source, folder, [TRAINED])
+    link_files(source, folder, training_files(card))
     merged: list[Grown | Built] = context.spark.sparkContext.parallelize(tasks, len(tasks)).map(work).collect()
     for fault in (m.fault for m in merged if m.fault):
         raise BuildAnew(fault)
     return replace(card, shards=tuple(m.shard for m in merged if m.shard), deltas=())
+
+
+def training_files(card: IndexCard) -> dict[str, str]:
+    """Files that training has left, each with its SHA-256."""
+    return {TRAINED: card.trained_sha256} | ({ASSIGNER: card.assigner_sha256} if card.assigner_sha256 else {})
 
 
 def link_files(source: Path, folder: Path, names: Iterable[str]) -> None:

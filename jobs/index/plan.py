@@ -14,6 +14,7 @@ from jobs.runtime.errors import ConfigError, InputError
 from jobs.runtime.manifest import FileFacts
 from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import MIN_PER_LIST, code_bytes
+from mmse_model.kmeans import cell_count
 
 BATCH = 16_384
 """Vectors assigned, encoded and compared at a time."""
@@ -107,19 +108,33 @@ def within(groups: Iterable[RowGroup], first: int, end: int) -> tuple[RowGroup, 
     return tuple(group for group in groups if group.first < end and group.last >= first)
 
 
+def rows_at_once(dimension: int) -> int:
+    """Vectors that one task of the training holds: 32 MiB, and 1,024 at least."""
+    return max(1_024, (32 << 20) // (4 * dimension))
+
+
+def driver_sample(sample: int, lists: int) -> int:
+    """Vectors of the sample on which a two-level training finds its cells and trains the codec, in the driver: 256 a cell."""
+    return min(sample, 256 * cell_count(lists))
+
+
 def estimate_memory(
     tasks: Iterable[ShardTask], settings: IndexSettings, lists: int, dimension: int, rows: int
 ) -> Memory:
-    """Bytes of the sample and its copies in the driver; of centroids, lists and batches in one task.
+    """Bytes of a sample and its copies in the driver; of centroids, lists and batches in one task.
 
-    FAISS grows inverted lists by doubling, hence up to two bytes for each one stored.
+    FAISS grows inverted lists by doubling, hence up to two bytes for each one stored. With two levels the driver has three
+    copies of the centroids (those before a step, those after it, the assigner's), a task of the build two (the index's and the
+    assigner's), and one of the training its rows, the same sorted or as k-means has them, and sums in float64.
     """
-    vector = 4 * dimension
+    vector, two_levels = 4 * dimension, lists >= settings.two_level_lists
     sample = min(rows, settings.train_per_list * lists)
     widest = min(rows, max(task.end - task.first for task in tasks))
-    driver = 3 * sample * vector + 2 * lists * vector + settings.verify_queries * vector
+    read = driver_sample(sample, lists) if two_levels else sample
+    driver = 3 * read * vector + (3 if two_levels else 2) * lists * vector + settings.verify_queries * vector
     task = 2 * lists * vector + 2 * widest * (code_bytes(settings.codec, dimension) + 8) + 4 * BATCH * vector
-    return Memory(driver / 2**20, task / 2**20)
+    training = lists * vector + 4 * min(sample, rows_at_once(dimension)) * vector if two_levels else 0
+    return Memory(driver / 2**20, max(task, training) / 2**20)
 
 
 def refuse_too_large(memory: Memory, limit: int) -> None:

@@ -192,6 +192,11 @@ class IndexSettings(Settings):
     codec: Literal["flat", "sq8"] = Field("sq8", description="flat keeps 4 bytes a dimension, sq8 one")
     lists: int = Field(256, ge=1, description="inverted lists; fewer where a list would get under 39 vectors")
     train_per_list: int = Field(50, ge=39, description="sampled vectors per list that quantizer and codec train on")
+    two_level_lists: int = Field(
+        1_024, ge=2, description="from so many lists on tasks train them, cell by cell, and assign by way of cells"
+    )
+    refine_passes: int = Field(4, ge=0, description="Lloyd steps over all lists after the cells were clustered one by one")
+    assign_probes: int = Field(4, ge=1, description="cells in which a vector's list is looked for; more is dearer and more exact")
     shards: int = Field(2, ge=1, description="at least so many, one Spark task each")
     rows_per_shard: int = Field(1_000_000, ge=1, description="dense ids in one shard at most")
     probes: int = Field(16, ge=1, description="lists searched per query")

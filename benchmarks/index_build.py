@@ -1,0 +1,276 @@
+"""What building an index costs: python -m benchmarks.index_build --vectors 1000000
+
+Every step is a process of its own, one after the other, over the same embeddings files (benchmarks/index_vectors.py):
+
+    spark    the job's own training and shards on local[2]; processor seconds of the JVM, the driver and all Python workers, from
+             the end of a warm-up on a few thousand vectors on; most memory resident (VmHWM) in driver and workers
+    single   FAISS alone, one thread: flat k-means on as many vectors per list, then adding to the same codec and lists
+    quality  distance of vectors that neither has seen to both indexes' centroids, and recall
+    assign   262,144 centroids that are vectors, 1M vectors put into their lists: flat quantizer against two levels
+
+Prints a line for each step and, last, one JSON object. What a step has found is kept in the folder; a step whose file is there is
+not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from benchmarks.index_vectors import DIMENSION, blocks, held_out, write_embeddings
+from benchmarks.machine import Jvm, machine, status_mib
+from jobs.index.building import build_shards
+from jobs.index.plan import estimate_memory, plan_shards, read_row_groups
+from jobs.index.training import recipe_of, train_quantizer
+from jobs.runtime.config import Config
+from jobs.runtime.manifest import FileFacts
+from jobs.runtime.sections import IndexSettings
+from mmse_model.ann import list_distance, map_index, merge_nearest, read_index, write_index
+from mmse_model.index_files import TRAINED, file_digest
+from mmse_model.kmeans import ITERATIONS, assigner_over
+
+QUERIES, PROBES = 1_000, 16
+MANY_LISTS, FLAT_ROWS = 262_144, 20_000
+
+
+def lists_for(rows: int) -> int:
+    """2,048 lists for 250k vectors, 4,096 for 1M, 16,384 for 4M."""
+    return 2_048 if rows < 500_000 else 4_096 if rows < 2_000_000 else 16_384
+
+
+def settings_for(chosen: argparse.Namespace) -> IndexSettings:
+    """The job's own defaults but for lists and shards of 500k vectors."""
+    return IndexSettings(lists=chosen.lists, rows_per_shard=500_000, codec=chosen.codec)
+
+
+def described(paths: list[Path]) -> list[FileFacts]:
+    """The files as a manifest has them."""
+    return [FileFacts(path.name, path.stat().st_size, 0, file_digest(path)) for path in paths]
+
+
+def spark_step(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Trains and fills; processor seconds and memory."""
+    from jobs.runtime.session import start_session
+
+    config = Config.model_validate({"spark": {"driver_memory": "1g", "master": "local[2]"}})
+    settings, paths = settings_for(chosen), embeddings(chosen)
+    groups = read_row_groups(chosen.folder / "embeddings", described(paths))
+    tasks = plan_shards(groups, settings.shards, settings.rows_per_shard)
+    estimate = estimate_memory(tasks, settings, chosen.lists, DIMENSION, chosen.vectors)
+    spark = start_session(config, "benchmark")
+    jvm = Jvm(spark)
+
+    def spent() -> float:
+        return jvm.cpu_seconds_with_workers() + time.process_time()
+
+    small = chosen.folder / "warm"
+    build(spark, plan_shards(groups[:1], 2, 20_000), settings.model_copy(update={"two_level_lists": 16}), 64, 60_000, small)
+    folder, started, begun = chosen.folder / "spark", time.monotonic(), spent()
+    trained = train(spark, tasks, settings, chosen.lists, chosen.vectors, folder)
+    training = spent() - begun
+    shards = [built.shard for built in build_shards(spark, tasks, folder, DIMENSION, trained)]
+    total = spent() - begun
+    return {
+        "train_cpu_seconds": round(training, 1), "add_cpu_seconds": round(total - training, 1), "cpu_seconds": round(total, 1),
+        "seconds": round(time.monotonic() - started, 1), "jvm_cpu_seconds": round(jvm.cpu_seconds(), 1),
+        "driver_mib": status_mib("self", "VmHWM"), "executor_mib": jvm.worker_peak_mib(), "jvm_mib": jvm.peak_mib(),
+        "estimate_mib": {"driver": round(estimate.driver), "task": round(estimate.task)},
+        "rows": sum(shard.rows for shard in shards if shard), "shards": len(shards), "training_digest": trained.digest,
+    }
+
+
+def train(spark: Any, tasks: Any, settings: IndexSettings, lists: int, rows: int, folder: Path) -> Any:
+    """What the job trains, into `folder`."""
+    scratch = folder / "_training"
+    scratch.mkdir(parents=True, exist_ok=True)
+    return train_quantizer(spark, tasks, recipe_of(settings, 1, rows, DIMENSION, lists, scratch), settings.codec, folder)
+
+
+def build(spark: Any, tasks: Any, settings: IndexSettings, lists: int, rows: int, folder: Path) -> None:
+    """Trains and fills."""
+    build_shards(spark, tasks, folder, DIMENSION, train(spark, tasks, settings, lists, rows, folder))
+
+
+def sample_of(rows: int, wanted: int) -> np.ndarray:
+    """The first vectors of every block, together `wanted` (blocks are drawn alike, so that any part of one is a sample)."""
+    share = min(1.0, wanted / rows)
+    return np.concatenate([vectors[: round(share * len(vectors))] for _, vectors in blocks(rows)])
+
+
+def single_step(chosen: argparse.Namespace) -> dict[str, Any]:
+    """FAISS alone. Drawing the vectors is not counted."""
+    faiss.omp_set_num_threads(1)
+    sample = sample_of(chosen.vectors, settings_for(chosen).train_per_list * chosen.lists)
+    factory = {"flat": "Flat", "sq8": "SQ8"}[chosen.codec]
+    index, started = faiss.index_factory(DIMENSION, f"IVF{chosen.lists},{factory}", faiss.METRIC_L2), time.process_time()
+    index.cp.max_points_per_centroid = len(sample)
+    index.train(sample)
+    training, adding, added = time.process_time() - started, 0.0, 0
+    del sample
+    write_index(index, chosen.folder / "single-trained.faiss")
+    for first, vectors in blocks(chosen.vectors):
+        if first >= chosen.single_rows:
+            break
+        started = time.process_time()
+        index.add_with_ids(vectors, np.arange(first, first + len(vectors)))
+        adding, added = adding + time.process_time() - started, added + len(vectors)
+    write_index(index, chosen.folder / "single.faiss")
+    adding *= chosen.vectors / added
+    return {
+        "train_cpu_seconds": round(training, 1), "add_cpu_seconds": round(adding, 1), "cpu_seconds": round(training + adding, 1),
+        "added": added, "iterations": ITERATIONS,
+    }
+
+
+def quality_step(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Held-out distance to both indexes' centroids, and recall@10 beside exact search of both where both hold all vectors."""
+    faiss.omp_set_num_threads(1)
+    unseen = held_out(10_000)
+    found = {
+        "distance": list_distance(read_index(chosen.folder / "spark" / TRAINED), unseen),
+        "single_distance": list_distance(read_index(chosen.folder / "single-trained.faiss"), unseen),
+    }
+    queries = unseen[:QUERIES]
+    best = exact(queries, chosen.vectors, 10)
+    paths = {"recall": sorted((chosen.folder / "spark").glob("shard-*.faiss"))}
+    if chosen.single_rows >= chosen.vectors:
+        paths["single_recall"] = [chosen.folder / "single.faiss"]
+    recall = {name: recall_of(shards, queries, best) for name, shards in paths.items()}
+    return {**{name: round(value, 5) for name, value in found.items()}, **recall, "probes": PROBES, "queries": QUERIES}
+
+
+def exact(queries: np.ndarray, rows: int, k: int) -> np.ndarray:
+    """Ids (Q, k) of the nearest by comparing with every vector."""
+    distances, ids = np.full((len(queries), k), np.inf, np.float32), np.full((len(queries), k), -1)
+    for first, vectors in blocks(rows):
+        new, at = faiss.knn(queries, vectors, k)
+        distances, ids = merge_nearest(np.concatenate([distances, new], 1), np.concatenate([ids, at + first], 1), k)
+    return ids
+
+
+def recall_of(shards: list[Path], queries: np.ndarray, best: np.ndarray) -> float:
+    """Share of the 10 nearest that the shards together find."""
+    found = []
+    for path in shards:
+        index = map_index(path)
+        index.nprobe = PROBES
+        found.append(index.search(queries, 10))
+    _, ids = merge_nearest(np.concatenate([d for d, _ in found], 1), np.concatenate([i for _, i in found], 1), 10)
+    return round(float(np.mean([np.isin(row, true).mean() for row, true in zip(ids, best)])), 4)
+
+
+def assign_step(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The flat quantizer on 20,000 vectors, scaled up; two levels on all of 1M.
+
+    Codes are exact, so that a query finds of its 10 nearest those whose list is probed: the lists of these alone are needed
+    from the flat quantizer. Building the assigner is counted apart; a build does it once, not once a task.
+    """
+    faiss.omp_set_num_threads(1)
+    rows, settings = 1_000_000, settings_for(chosen)
+    drawn = np.concatenate([vectors for _, vectors in blocks(rows)])
+    generator = np.random.default_rng(3)
+    centroids = drawn[np.sort(generator.choice(rows, MANY_LISTS, replace=False))]
+    queries = held_out(QUERIES)
+    nearest = faiss.knn(queries, drawn, 10)[1]
+    flat = faiss.IndexFlatL2(DIMENSION)
+    flat.add(centroids)
+    flat_seconds, _ = timed(lambda: flat.search(drawn[:FLAT_ROWS], 1))
+    exact_lists = flat.search(drawn[nearest.ravel()], 1)[1].reshape(nearest.shape)
+    probed = flat.search(queries, 8 * PROBES)[1]
+    building, assigner = timed(lambda: assigner_over(centroids, settings.assign_probes, 1))
+    found = {}
+    for probes in (1, 2, 4, 8):
+        assigner.nprobe = probes
+        seconds, lists = timed(lambda: np.concatenate([assigner.search(part, 1)[1][:, 0] for part in np.split(drawn, 50)]))
+        ratio = seconds / (flat_seconds * rows / FLAT_ROWS)
+        drop = round(probed_share(exact_lists, probed) - probed_share(lists[nearest], probed), 5)
+        found[str(probes)] = {"cpu_seconds": round(seconds, 1), "ratio_to_flat": round(ratio, 4), "recall_drop": drop}
+    return {
+        "flat_cpu_seconds_per_million": round(flat_seconds * rows / FLAT_ROWS), "assigner_cpu_seconds": round(building, 1),
+        "recall": round(probed_share(exact_lists, probed), 4), "probes": found, "used": settings.assign_probes,
+    }
+
+
+def probed_share(lists: np.ndarray, probed: np.ndarray) -> float:
+    """Share of the neighbours, in `lists` (Q, k), whose list is among a query's `probed` (Q, p)."""
+    return float(np.mean([np.isin(row, tried).mean() for row, tried in zip(lists, probed)]))
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Processor seconds and the result."""
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
+
+
+STEPS = {"spark": spark_step, "single": single_step, "quality": quality_step, "assign": assign_step}
+
+
+def embeddings(chosen: argparse.Namespace) -> list[Path]:
+    """The files to build from."""
+    return write_embeddings(chosen.folder / "embeddings", chosen.vectors)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures, each step in a process of its own, and prints."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.index_build", description="Cost of building an index.")
+    parser.add_argument("--vectors", type=int, default=1_000_000)
+    parser.add_argument("--lists", type=int, help="default: 2,048, 4,096 or 16,384 by the number of vectors")
+    parser.add_argument("--codec", choices=("flat", "sq8"), default="sq8")
+    parser.add_argument("--single-rows", type=int, help="vectors that FAISS alone adds, the rest scaled up (default: all)")
+    parser.add_argument("--folder", type=Path, help="where to work (default: build/index-VECTORS)")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    chosen.lists = chosen.lists or lists_for(chosen.vectors)
+    chosen.single_rows = min(chosen.vectors, chosen.single_rows or chosen.vectors)
+    chosen.folder = chosen.folder or Path("build") / f"index-{chosen.vectors}"
+    if chosen.step:
+        print(json.dumps(STEPS[chosen.step](chosen)))
+        return 0
+    write = [sys.executable, "-m", "benchmarks.index_vectors", "--vectors", str(chosen.vectors), "--folder"]
+    subprocess.run([*write, str(chosen.folder / "embeddings")], check=True)
+    found = {step: kept(chosen, step) for step in chosen.steps}
+    print(json.dumps({"vectors": chosen.vectors, "lists": chosen.lists, **summary(found), **found, **machine()}))
+    return 0
+
+
+def kept(chosen: argparse.Namespace, step: str) -> dict[str, Any]:
+    """What a step has found, now or at an earlier run."""
+    path = chosen.folder / f"{step}.json"
+    if not path.exists():
+        command = [sys.executable, "-m", "benchmarks.index_build", "--step", step, "--folder", str(chosen.folder)]
+        for name in ("vectors", "lists", "codec", "single_rows"):
+            command += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        path.write_text(done.stdout.splitlines()[-1])
+    found = json.loads(path.read_text())
+    print(f"{step}: {json.dumps(found)}", flush=True)
+    return found
+
+
+def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The figures that have bars."""
+    figures: dict[str, Any] = {}
+    if {"spark", "single"} <= found.keys():
+        spark, single = found["spark"], found["single"]
+        figures["ratio_to_single_process"] = round(spark["cpu_seconds"] / single["cpu_seconds"], 3)
+        figures["training_ratio_to_flat"] = round(spark["train_cpu_seconds"] / single["train_cpu_seconds"], 3)
+    if "assign" in found:
+        figures["assign_ratio_to_flat"] = found["assign"]["probes"][str(found["assign"]["used"])]["ratio_to_flat"]
+    if "quality" in found:
+        figures["distance_to_flat"] = round(found["quality"]["distance"] / found["quality"]["single_distance"], 4)
+    return figures | {name: found["spark"][name] for name in ("driver_mib", "executor_mib") if "spark" in found}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

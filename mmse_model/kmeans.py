@@ -1,0 +1,126 @@
+"""The arithmetic of two-level k-means: cells of neighbouring vectors, lists shared out among them, Lloyd's step as partial sums.
+
+A first k-means finds about sqrt(L) cells. Each cell is clustered by itself into its share of the L lists, and Lloyd's step over
+all lists mends what the borders between cells have spoilt. Cost per vector: sqrt(L) distances a step instead of L.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+from scipy.sparse import csr_matrix
+
+ITERATIONS = 10
+"""Of k-means, as FAISS has it for inverted files."""
+
+
+def cell_count(lists: int) -> int:
+    """Cells of the first level: sqrt(lists), so that both levels compare with as many centroids."""
+    return max(1, round(math.sqrt(lists)))
+
+
+def train_centroids(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Plain k-means: centroids float32 (count, D) of `vectors` (N, D) float32, N >= count."""
+    clustering = faiss.Clustering(vectors.shape[1], count)
+    clustering.niter, clustering.seed = ITERATIONS, seed % (1 << 31)
+    # The caller has drawn the sample; FAISS may neither thin it out nor warn about it.
+    clustering.max_points_per_centroid, clustering.min_points_per_centroid = len(vectors), 1
+    clustering.train(np.ascontiguousarray(vectors), faiss.IndexFlatL2(vectors.shape[1]))
+    return faiss.vector_to_array(clustering.centroids).reshape(count, -1).copy()
+
+
+def share_out(lists: int, rows: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Lists for each cell, int64 (cells,), in proportion to `errors` (cells,), by largest remainder.
+
+    `errors` are sums of squared distances to the cell's centre: where much is to be gained, not where many vectors lie close
+    together. A cell with `rows` (cells,) gets one list at least, none gets more than it has rows. Raises ValueError where lists
+    are more than rows or fewer than cells with rows.
+    """
+    if not int((rows > 0).sum()) <= lists <= int(rows.sum()):
+        raise ValueError(f"{lists} lists for {int(rows.sum())} sampled vectors in {int((rows > 0).sum())} cells")
+    weights = errors if errors.sum() > 0 else rows
+    exact = lists * weights / weights.sum()
+    shares = np.minimum(np.maximum(np.floor(exact).astype(np.int64), rows > 0), rows)
+    while missing := lists - int(shares.sum()):
+        step = 1 if missing > 0 else -1
+        wish = np.where(shares < rows if step > 0 else shares > 1, step * (exact - shares), -np.inf)
+        # Each moves by one, and what is then still missing is shared out in the next round.
+        chosen = np.argsort(-wish, kind="stable")[: min(abs(missing), int(np.isfinite(wish).sum()))]
+        shares[chosen] += step
+    return shares
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of the vectors of one task: the lists they were put into, int64 (n,), ascending; vectors in each, int64 (n,); their sums,
+    float64 (n, D)."""
+
+    lists: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return self.sums.shape[1]
+
+
+def no_sums(dimension: int) -> Sums:
+    """Of no vector."""
+    return Sums(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, dimension)))
+
+
+def sums_of(vectors: np.ndarray, lists: np.ndarray) -> Sums:
+    """`vectors` (N, D) float32, each of the list of that number in `lists` (N,)."""
+    present, places, counts = np.unique(lists, return_inverse=True, return_counts=True)
+    # Ones in float64 at (list, vector): the product adds up in float64, in the order of the vectors.
+    members = csr_matrix((np.ones(len(lists)), (places, np.arange(len(lists)))), shape=(len(present), len(lists)))
+    return Sums(present.astype(np.int64), counts, members @ vectors)
+
+
+def add_sums(one: Sums, other: Sums) -> Sums:
+    """The sums of both."""
+    lists = np.union1d(one.lists, other.lists)
+    counts, sums = np.zeros(len(lists), np.int64), np.zeros((len(lists), one.dimension))
+    for part in (one, other):
+        at = np.searchsorted(lists, part.lists)
+        counts[at] += part.counts
+        sums[at] += part.sums
+    return Sums(lists, counts, sums)
+
+
+def move_centroids(centroids: np.ndarray, first: int, found: Sums) -> np.ndarray:
+    """Lloyd's step: `centroids` (m, D) of the lists from `first` on, each moved to the mean of its vectors; one without stays."""
+    moved = centroids.copy()
+    moved[found.lists - first] = found.sums / found.counts[:, None]
+    return moved
+
+
+def assigner_over(centroids: np.ndarray, probes: int, seed: int) -> Any:
+    """An IVF index over `centroids` (L, D) that finds the nearest of them among those of the `probes` nearest cells.
+
+    It can stand in for a flat quantizer: ids are list numbers. Every cell holds a centroid, so that a search never comes back
+    empty-handed: FAISS would drop the vector without a word.
+    """
+    count = cell_count(len(centroids))
+    cells = train_centroids(centroids, count, seed)
+    flat = faiss.IndexFlatL2(centroids.shape[1])
+    flat.add(cells)
+    held = np.unique(flat.search(centroids, 1)[1])
+    coarse = faiss.IndexFlatL2(centroids.shape[1])
+    coarse.add(cells[held])
+    assigner = faiss.IndexIVFFlat(coarse, centroids.shape[1], len(held), faiss.METRIC_L2)
+    assigner.add(centroids)
+    assigner.make_direct_map()
+    assigner.nprobe = min(probes, len(held))
+    return assigner
+
+
+__all__ = [
+    "ITERATIONS", "Sums", "add_sums", "assigner_over", "cell_count", "move_centroids", "no_sums", "share_out", "sums_of",
+    "train_centroids",
+]
