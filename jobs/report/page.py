@@ -7,11 +7,13 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from jobs.report import flow, quality
+from jobs.report import drift, flow, quality
 from jobs.report.data_docs import build_data_docs
 from jobs.report.pages import render_page, write_page
 from jobs.report.published import Published
 from jobs.report.recall import graded_table, recall_section, strata_tables
+from jobs.report.refused import examples
+from jobs.report.release import Comparison, compare
 from jobs.report.split import split_section
 from jobs.runtime.config import Config
 from jobs.runtime.manifest import Manifest
@@ -22,8 +24,8 @@ def build_report(config: Config, day: date, entry: Entry | None = None) -> Path:
     """Writes the page of a date and the Data Docs it links to; returns the page's path.
 
     The page shows what `entry` (default: the newest) publishes for the date and the last
-    attempt of every job; a part that is not there says so. No id of a user and no record is on
-    it, and of query texts only those that `readable_queries` lets through.
+    attempt of every job; a part that is not there says so. No id of a user is on it, of a refused record only its place and
+    a value that is the log's own, and of query texts only those that `readable_queries` lets through.
     """
     reports = Path(config.paths.reports)
     dt = day.isoformat()
@@ -44,7 +46,8 @@ def report_values(
         "entry": published.entry, "jobs": quality.job_lines(verdicts, published.entry),
         "checks": quality.dataset_checks(verdicts, dict(docs)), "has_docs": bool(docs),
         "manifests": published.manifests(dt), "verdicts": verdicts, "config_hash": config.hash(),
-        **flow_values(config, published, dt), **model_values(published, dt),
+        "drift": drift.drift_lines(published, dt), "drift_shown": drift.SHOWN,
+        **flow_values(config, published, dt), **model_values(published, dt), "beside": beside(config, published, dt),
     }
 
 
@@ -59,6 +62,7 @@ def flow_values(config: Config, published: Published, dt: str) -> dict[str, Any]
     return {
         "waterfalls": None if ledger is None else flow.waterfalls(ledger),
         "reasons": None if ledger is None else flow.reasons(ledger),
+        "examples": examples(published.refused(dt)),
         "tolerance": _nested(ingested, "tolerances"),
         "bots": flow.bot_rules(ingested["bots"], ledger) if ledger is not None and "bots" in ingested else None,
         "queries": _facts(published.manifest("vocabulary", dt)).get("queries"),
@@ -84,6 +88,13 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
         "index": None if index is None else index_figures(index),
         "release": None if release is None else figures_of(release),
     }
+
+
+def beside(config: Config, published: Published, dt: str) -> Comparison | None:
+    """The release of the day beside the newest of an earlier day; None where either is missing."""
+    now, days = published.manifest("release", dt), [day for day in published.entry.days("release") if day < dt]
+    before = published.manifest("release", days[-1]) if days else None
+    return compare(days[-1], before.facts, now.facts, config.release) if now and before else None
 
 
 def index_figures(index: Manifest) -> list[tuple[str, Any]]:

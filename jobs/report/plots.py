@@ -76,3 +76,22 @@ def position_plot(points: Sequence[tuple[int, float]], title: str) -> str:
 def _colours(systems: Sequence[str]) -> dict[str, str]:
     others = [s for s in dict.fromkeys(systems) if s not in COLOURS]
     return COLOURS | {s: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, s in enumerate(others)}
+
+
+def sparkline(series: Sequence[tuple[int, float]], days: int) -> str:
+    """A line over the last `days` days from (days ago, value), oldest first, with a dot for the last value.
+
+    It begins at 0 where all values lie above it, the lowest below half of the highest.
+    """
+    values = [value for _, value in series]
+    low, high = min(values), max(values)
+    low = 0.0 if 0 < low < high / 2 else low
+    spread = (high - low) or 1.0
+    points = [(100 * (days - ago) / days, 24 - 20 * ((value - low) / spread if high > low else 0.5)) for ago, value in series]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    x, y = points[-1]
+    return (
+        f'<svg class="spark" viewBox="-3 0 106 28" role="img" aria-label="the last {days} days">'
+        f'<polyline points="{line}" fill="none" stroke="#2563a8" stroke-width="1.5"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="#b4540a"/></svg>'
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from jobs.runtime.config import Config
@@ -13,6 +15,9 @@ from jobs.runtime.snapshots import Entry, SnapshotLog
 from jobs.runtime.store import run_folder
 
 LEDGERS = ("ledger", "item_ledger")
+QUARANTINES = ("quarantine", "item_quarantine")
+EXAMPLES = 10_000
+"""Refused records looked at for examples, at most: a bad day may refuse the whole log."""
 
 
 class Published:
@@ -47,3 +52,13 @@ class Published:
                     if row["records"]:  # a row of derived records alone counts no raw one
                         records[row["kind"], row["disposition"], row["reason"]] += row["records"]
         return records if found else None
+
+    def refused(self, dt: str) -> list[dict[str, Any]]:
+        """Where the first refused records of an arrival day stood and why they were refused; nothing else of them is read."""
+        rows: list[dict[str, Any]] = []
+        for manifest in (m for m in (self.manifest(name, dt) for name in QUARANTINES) if m is not None and m.files):
+            folder = run_folder(self.warehouse, manifest.dataset, dt, manifest.run_id)
+            files = pads.dataset([str(folder / file.path) for file in manifest.files], format="parquet")
+            columns = ["file", "line", "kind", "reason", "field", "value"]
+            rows += files.head(EXAMPLES, columns=columns).to_pylist()
+        return rows

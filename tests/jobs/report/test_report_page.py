@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from jobs.pipeline import JOB_NAMES
@@ -153,6 +154,58 @@ def test_the_parts_show_what_is_published(config: Config) -> None:
     assert "An oracle that knows the truth reaches 0.875" in text
     assert text.count("vectors 19,000") == 1
     assert "codec sq8" in text
+
+
+def test_figures_are_compared_with_the_days_before_and_those_outside_their_range_come_first(config: Config) -> None:
+    for day in range(1, 8):
+        publish(config, "requests", dt=f"2026-01-0{day}", rows=100 + day, metrics={"empty_query_share": 0.1 * (day % 2)})
+    publish(config, "requests", rows=50, metrics={"empty_query_share": 0.05})
+    text = page(config).text
+    # medians of 101..107 and of 0, 0, 0, .1, .1, .1, .1
+    drift = text[text.index("Drift against"):text.index("Split and leakage")]
+    assert "requests rows 50 104 104 -51.9 %" in drift
+    assert drift.index("requests rows") < drift.index("empty_ query_ share 0.05 0.1 0.1 -50.0 %")
+    raw = (Path(config.paths.reports) / f"dt={DT}" / "index.html").read_text()
+    assert raw.count('class="number bad">-51.9 %') == 1 and 'class="number bad">-50.0 %' not in raw
+    assert raw.count('class="spark"') == 2
+
+
+def test_the_first_day_has_nothing_to_be_compared_with(config: Config) -> None:
+    publish(config, "requests", rows=50)
+    assert "No earlier day is published to compare with." in page(config).text
+
+
+def test_examples_of_what_was_refused_say_where_but_show_only_the_log_s_own_values(config: Config) -> None:
+    rows = [("event", "unknown_action", "action", "<b>hover</b>", n) for n in (7, 3)] + [
+        ("event", "unknown_action", "action", "swipe", 1), ("query", "bad_value", "user_query", "gift for anna", 2),
+        ("query", "too_long", "client_id", "4711", 9),
+    ]
+    names = ("kind", "reason", "field", "value", "line")
+    table = pa.table({"file": ["dt=1/a.json"] * 5, **{name: [row[i] for row in rows] for i, name in enumerate(names)},
+                      "excerpt": ["desk of ben"] * 5})
+    publish(config, "quarantine", table=table, rows=4)
+    publish(config, "ledger", table=ledger_table(("event", "quarantined", "unknown_action", 3)))
+    shown = page(config)
+    assert "event: unknown_ action action <b>hover</b> 2 dt=1/a. json: 3" in shown.text
+    assert "event: unknown_ action action swipe 1" in shown.text
+    assert "query: bad_ value user_ query not shown 1" in shown.text
+    assert "query: too_ long client_ id 4711 1" in shown.text
+    assert "anna" not in shown.text and "ben" not in shown.text
+
+
+def test_the_release_stands_beside_the_one_before(config: Config) -> None:
+    def release(recall: float, vectors: int) -> dict[str, Any]:
+        row = {"truth": "ordered", "search": "ann", "k": 100, "recall": recall}
+        return {"k": 100, "recall": [row], "recall_vs_exact": {"10": {"mean": 0.98}}, "vectors": vectors,
+                "coverage": {"k": 100, "share": 0.5}}
+
+    publish(config, "release", dt="2026-01-05", facts=release(0.8, 1000))
+    publish(config, "release", facts=release(0.6, 1100))
+    text = page(config).text
+    assert "Beside the release of 2026-01-05" in text
+    assert "ordered recall@100 0.8 0.6 -25.0 %" in text
+    assert "items in the index 1,000 1,100 +10.0 %" in text
+    assert "ordered recall@100 25.0 % 10.0 %" in text and "the number of items in the index 0.0 % 20.0 %" in text
 
 
 def test_a_blocked_job_comes_first_with_its_reason(config: Config) -> None:
