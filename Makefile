@@ -26,7 +26,7 @@ demo: setup ## the whole pipeline on generated data, a summary and a report
 test: setup ## the tests that need no cluster and less than a minute each
 	@$(BIN)/python -m pytest
 
-test-slow: setup ## standalone cluster, killed jobs, two ranks
+test-slow: setup ## standalone cluster, killed jobs, two ranks; with `make airflow-env`, real nights
 	@$(BIN)/python -m pytest -m slow
 
 failures: setup ## rows of docs/RELIABILITY.md, repeated: make failures ROW=1 REPEAT=10
