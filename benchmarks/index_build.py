@@ -26,7 +26,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from benchmarks.index_vectors import DIMENSION, blocks, held_out, write_embeddings
+from benchmarks.index_vectors import DIMENSION, GROUP, blocks, centres, draw, held_out, write_embeddings
 from benchmarks.machine import Jvm, machine, status_mib
 from jobs.index.building import build_shards
 from jobs.index.plan import estimate_memory, plan_shards, read_row_groups
@@ -36,7 +36,7 @@ from jobs.runtime.manifest import FileFacts
 from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import list_distance, map_index, merge_nearest, read_index, write_index
 from mmse_model.index_files import TRAINED, file_digest
-from mmse_model.kmeans import ITERATIONS, assigner_over
+from mmse_model.kmeans import ITERATIONS, assigner_over, cheapest_assigner
 
 QUERIES, PROBES = 1_000, 16
 MANY_LISTS, FLAT_ROWS = 262_144, 20_000
@@ -101,9 +101,9 @@ def build(spark: Any, tasks: Any, settings: IndexSettings, lists: int, rows: int
 
 
 def sample_of(rows: int, wanted: int) -> np.ndarray:
-    """The first vectors of every block, together `wanted` (blocks are drawn alike, so that any part of one is a sample)."""
-    share = min(1.0, wanted / rows)
-    return np.concatenate([vectors[: round(share * len(vectors))] for _, vectors in blocks(rows)])
+    """Vectors drawn like those of the files, together `wanted` or all."""
+    around, count = centres(), min(rows, wanted)
+    return np.concatenate([draw(n, min(GROUP, count - first), around) for n, first in enumerate(range(0, count, GROUP))])
 
 
 def single_step(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -112,9 +112,9 @@ def single_step(chosen: argparse.Namespace) -> dict[str, Any]:
     sample = sample_of(chosen.vectors, settings_for(chosen).train_per_list * chosen.lists)
     factory = {"flat": "Flat", "sq8": "SQ8"}[chosen.codec]
     index, started = faiss.index_factory(DIMENSION, f"IVF{chosen.lists},{factory}", faiss.METRIC_L2), time.process_time()
-    index.cp.max_points_per_centroid = len(sample)
+    index.cp.max_points_per_centroid, index.cp.niter = len(sample), chosen.single_iterations
     index.train(sample)
-    training, adding, added = time.process_time() - started, 0.0, 0
+    training, adding, added = (time.process_time() - started) * ITERATIONS / chosen.single_iterations, 0.0, 0
     del sample
     write_index(index, chosen.folder / "single-trained.faiss")
     for first, vectors in blocks(chosen.vectors):
@@ -127,7 +127,7 @@ def single_step(chosen: argparse.Namespace) -> dict[str, Any]:
     adding *= chosen.vectors / added
     return {
         "train_cpu_seconds": round(training, 1), "add_cpu_seconds": round(adding, 1), "cpu_seconds": round(training + adding, 1),
-        "added": added, "iterations": ITERATIONS,
+        "added": added, "iterations": chosen.single_iterations,
     }
 
 
@@ -135,14 +135,14 @@ def quality_step(chosen: argparse.Namespace) -> dict[str, Any]:
     """Held-out distance to both indexes' centroids, and recall@10 beside exact search of both where both hold all vectors."""
     faiss.omp_set_num_threads(1)
     unseen = held_out(10_000)
-    found = {
-        "distance": list_distance(read_index(chosen.folder / "spark" / TRAINED), unseen),
-        "single_distance": list_distance(read_index(chosen.folder / "single-trained.faiss"), unseen),
-    }
+    found = {"distance": list_distance(read_index(chosen.folder / "spark" / TRAINED), unseen)}
+    whole = chosen.single_iterations == ITERATIONS
+    if whole:
+        found["single_distance"] = list_distance(read_index(chosen.folder / "single-trained.faiss"), unseen)
     queries = unseen[:QUERIES]
     best = exact(queries, chosen.vectors, 10)
     paths = {"recall": sorted((chosen.folder / "spark").glob("shard-*.faiss"))}
-    if chosen.single_rows >= chosen.vectors:
+    if whole and chosen.single_rows >= chosen.vectors:
         paths["single_recall"] = [chosen.folder / "single.faiss"]
     recall = {name: recall_of(shards, queries, best) for name, shards in paths.items()}
     return {**{name: round(value, 5) for name, value in found.items()}, **recall, "probes": PROBES, "queries": QUERIES}
@@ -186,9 +186,10 @@ def assign_step(chosen: argparse.Namespace) -> dict[str, Any]:
     flat_seconds, _ = timed(lambda: flat.search(drawn[:FLAT_ROWS], 1))
     exact_lists = flat.search(drawn[nearest.ravel()], 1)[1].reshape(nearest.shape)
     probed = flat.search(queries, 8 * PROBES)[1]
-    building, assigner = timed(lambda: assigner_over(centroids, settings.assign_probes, 1))
+    building, assigner = timed(lambda: assigner_over(centroids, 1))
     found = {}
-    for probes in (1, 2, 4, 8):
+    used = cheapest_assigner(centroids, drawn[::500], settings.assign_excess, 1).nprobe
+    for probes in sorted({1, 2, 4, 8, used}):
         assigner.nprobe = probes
         seconds, lists = timed(lambda: np.concatenate([assigner.search(part, 1)[1][:, 0] for part in np.split(drawn, 50)]))
         ratio = seconds / (flat_seconds * rows / FLAT_ROWS)
@@ -196,7 +197,7 @@ def assign_step(chosen: argparse.Namespace) -> dict[str, Any]:
         found[str(probes)] = {"cpu_seconds": round(seconds, 1), "ratio_to_flat": round(ratio, 4), "recall_drop": drop}
     return {
         "flat_cpu_seconds_per_million": round(flat_seconds * rows / FLAT_ROWS), "assigner_cpu_seconds": round(building, 1),
-        "recall": round(probed_share(exact_lists, probed), 4), "probes": found, "used": settings.assign_probes,
+        "recall": round(probed_share(exact_lists, probed), 4), "probes": found, "used": used,
     }
 
 
@@ -227,6 +228,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lists", type=int, help="default: 2,048, 4,096 or 16,384 by the number of vectors")
     parser.add_argument("--codec", choices=("flat", "sq8"), default="sq8")
     parser.add_argument("--single-rows", type=int, help="vectors that FAISS alone adds, the rest scaled up (default: all)")
+    parser.add_argument(
+        "--single-iterations", type=int, default=ITERATIONS, choices=range(1, ITERATIONS + 1), metavar="N",
+        help="Lloyd steps of FAISS alone, scaled up to %(default)s; quality is compared after all of them only",
+    )
     parser.add_argument("--folder", type=Path, help="where to work (default: build/index-VECTORS)")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
@@ -249,7 +254,7 @@ def kept(chosen: argparse.Namespace, step: str) -> dict[str, Any]:
     path = chosen.folder / f"{step}.json"
     if not path.exists():
         command = [sys.executable, "-m", "benchmarks.index_build", "--step", step, "--folder", str(chosen.folder)]
-        for name in ("vectors", "lists", "codec", "single_rows"):
+        for name in ("vectors", "lists", "codec", "single_rows", "single_iterations"):
             command += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         path.write_text(done.stdout.splitlines()[-1])
@@ -267,7 +272,7 @@ def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         figures["training_ratio_to_flat"] = round(spark["train_cpu_seconds"] / single["train_cpu_seconds"], 3)
     if "assign" in found:
         figures["assign_ratio_to_flat"] = found["assign"]["probes"][str(found["assign"]["used"])]["ratio_to_flat"]
-    if "quality" in found:
+    if "single_distance" in found.get("quality", {}):
         figures["distance_to_flat"] = round(found["quality"]["distance"] / found["quality"]["single_distance"], 4)
     return figures | {name: found["spark"][name] for name in ("driver_mib", "executor_mib") if "spark" in found}
 

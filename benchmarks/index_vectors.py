@@ -15,9 +15,9 @@ from schemas import EMBEDDINGS
 
 DIMENSION = 128
 CLUSTERS = 20_000
-EXPONENT = 0.8
-"""The n-th largest cluster has n^-0.8 of the largest one's share."""
-NOISE = 0.55
+EXPONENT = 1.0
+"""The n-th largest cluster has n^-EXPONENT of the largest one's share."""
+NOISE = 0.5
 """Length of what a vector has beyond its cluster's centre, before both are scaled to length 1."""
 GROUP = 65_536
 

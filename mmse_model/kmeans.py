@@ -17,6 +17,15 @@ from scipy.sparse import csr_matrix
 ITERATIONS = 10
 """Of k-means, as FAISS has it for inverted files."""
 
+FOR_A_CELL = 128
+"""Centroids that the centre of a cell of centroids is found from, at most."""
+
+SCAN = 8
+"""A distance in a scan of a cell costs about as much as so many in a product of matrices (measured: 5 to 11)."""
+
+MEASURED = 2_048
+"""Vectors on which the probes of an assigner are chosen."""
+
 
 def cell_count(lists: int) -> int:
     """Cells of the first level: sqrt(lists), so that both levels compare with as many centroids."""
@@ -100,27 +109,48 @@ def move_centroids(centroids: np.ndarray, first: int, found: Sums) -> np.ndarray
     return moved
 
 
-def assigner_over(centroids: np.ndarray, probes: int, seed: int) -> Any:
-    """An IVF index over `centroids` (L, D) that finds the nearest of them among those of the `probes` nearest cells.
+def flat_over(centroids: np.ndarray) -> Any:
+    """What compares a vector with every one of `centroids` (L, D)."""
+    flat = faiss.IndexFlatL2(centroids.shape[1])
+    flat.add(np.ascontiguousarray(centroids))
+    return flat
+
+
+def assigner_over(centroids: np.ndarray, seed: int) -> Any:
+    """An IVF index over `centroids` (L, D) in sqrt(L) cells; its `nprobe` says in how many of them the nearest is looked for.
 
     It can stand in for a flat quantizer: ids are list numbers. Every cell holds a centroid, so that a search never comes back
     empty-handed: FAISS would drop the vector without a word.
     """
     count = cell_count(len(centroids))
-    cells = train_centroids(centroids, count, seed)
-    flat = faiss.IndexFlatL2(centroids.shape[1])
-    flat.add(cells)
-    held = np.unique(flat.search(centroids, 1)[1])
-    coarse = faiss.IndexFlatL2(centroids.shape[1])
-    coarse.add(cells[held])
-    assigner = faiss.IndexIVFFlat(coarse, centroids.shape[1], len(held), faiss.METRIC_L2)
+    part = centroids[:: -(-len(centroids) // (FOR_A_CELL * count))]
+    cells = train_centroids(part, count, seed)
+    held = np.unique(flat_over(cells).search(centroids, 1)[1])
+    assigner = faiss.IndexIVFFlat(flat_over(cells[held]), centroids.shape[1], len(held), faiss.METRIC_L2)
     assigner.add(centroids)
     assigner.make_direct_map()
-    assigner.nprobe = min(probes, len(held))
     return assigner
 
 
+def cheapest_assigner(centroids: np.ndarray, vectors: np.ndarray, excess: float, seed: int) -> Any | None:
+    """An assigner with the fewest probes (1, 2, 4, ...) with which `vectors` (N, D) are little farther from what it finds.
+
+    Little: in the mean of squared distances, by a share of `excess` at most, against the nearest centroids. None where so many
+    probes would be no cheaper than comparing with all.
+    """
+    vectors, flat = vectors[:MEASURED], flat_over(centroids)
+    least, assigner = flat.search(vectors, 1)[0].sum(dtype=np.float64), assigner_over(centroids, seed)
+    del flat
+    probes = 1
+    while assigner.nlist + SCAN * probes * len(centroids) / assigner.nlist < len(centroids):
+        assigner.nprobe = probes
+        if assigner.search(vectors, 1)[0].sum(dtype=np.float64) <= (1 + excess) * least:
+            return assigner
+        probes *= 2
+    return None
+
+
 __all__ = [
-    "ITERATIONS", "Sums", "add_sums", "assigner_over", "cell_count", "move_centroids", "no_sums", "share_out", "sums_of",
-    "train_centroids",
+    "ITERATIONS", "Sums", "add_sums", "assigner_over", "cell_count", "cheapest_assigner", "flat_over", "move_centroids",
+    "no_sums", "share_out", "sums_of", "train_centroids",
 ]

@@ -56,7 +56,9 @@ def read_range(
     """
     ids, vectors = np.empty(0, dtype=np.int64), np.empty((0, dimension), dtype=np.float32)
     for new_ids, new_vectors in _read_row_groups(task, dimension, wanted):
-        ids, vectors = np.concatenate([ids, new_ids]), np.concatenate([vectors, new_vectors])
+        if len(ids):
+            new_ids, new_vectors = np.concatenate([ids, new_ids]), np.concatenate([vectors, new_vectors])
+        ids, vectors = new_ids, new_vectors
         while len(ids) >= BATCH:
             yield ids[:BATCH], vectors[:BATCH]
             ids, vectors = ids[BATCH:], vectors[BATCH:]
@@ -80,9 +82,11 @@ def _read_row_groups(
                 mine = (ids >= task.first) & (ids < task.end)
                 mine &= True if wanted is None else among(ids, wanted)
                 if mine.any():
-                    vectors = unpack_vectors(batch.column("vector"), dimension)[mine]
-                    refuse_faulty(group.path, ids[mine], vectors)
-                    yield ids[mine], vectors
+                    vectors = unpack_vectors(batch.column("vector"), dimension)
+                    if not mine.all():  # else no copy
+                        ids, vectors = ids[mine], vectors[mine]
+                    refuse_faulty(group.path, ids, vectors)
+                    yield ids, vectors
 
 
 def refuse_faulty(where: str, ids: np.ndarray, vectors: np.ndarray) -> None:

@@ -24,14 +24,16 @@ import numpy as np
 from jobs.index.building import Trained
 from jobs.index.plan import BATCH, ShardTask, driver_sample, rows_at_once
 from jobs.index.sampling import bound_for, sampled
+from jobs.runtime.logs import log
 from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import one_thread, read_index, train_index, training_digest, write_index
 from mmse_model.index_files import ASSIGNER, TRAINED, file_digest
 from mmse_model.kmeans import (
     Sums,
     add_sums,
-    assigner_over,
     cell_count,
+    cheapest_assigner,
+    flat_over,
     move_centroids,
     no_sums,
     share_out,
@@ -41,6 +43,9 @@ from mmse_model.kmeans import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+REFINING = 10
+"""A Lloyd step may be so many times farther off than a build: the next one mends it."""
 
 T = TypeVar("T")
 Found = TypeVar("Found")
@@ -60,7 +65,7 @@ class Recipe:
     sample: int
     lists: int
     seed: int
-    probes: int
+    excess: float
     passes: int
     two_levels: bool
 
@@ -72,7 +77,7 @@ class Recipe:
 def recipe_of(settings: IndexSettings, seed: int, rows: int, dimension: int, lists: int, folder: Path) -> Recipe:
     """The training that the settings ask for, with its files in `folder`."""
     return Recipe(
-        str(folder), dimension, rows, min(rows, settings.train_per_list * lists), lists, seed, settings.assign_probes,
+        str(folder), dimension, rows, min(rows, settings.train_per_list * lists), lists, seed, settings.assign_excess,
         settings.refine_passes, lists >= settings.two_level_lists,
     )
 
@@ -115,8 +120,11 @@ def train_quantizer(spark: SparkSession, tasks: Sequence[ShardTask], recipe: Rec
         sample = read_sample(recipe, len(drawn), "top")
         centroids = train_two_levels(spark, recipe, drawn, sample)
         with one_thread():
-            write_index(assigner_over(centroids, recipe.probes, recipe.seed), folder / ASSIGNER)
-        assigner = file_digest(folder / ASSIGNER)
+            found = cheapest_assigner(centroids, sample, recipe.excess, recipe.seed)
+        log("lists assigned", by="comparing with all" if found is None else f"{found.nprobe} of {found.nlist} cells")
+        if found is not None:
+            write_index(found, folder / ASSIGNER)
+            assigner = file_digest(folder / ASSIGNER)
     else:
         sample, centroids = read_sample(recipe, len(drawn), "sample"), None
     index = train_index(sample, recipe.lists, codec, recipe.seed, centroids)
@@ -149,14 +157,18 @@ def train_two_levels(spark: SparkSession, recipe: Recipe, drawn: Sequence[int], 
     on_executors(spark, groups, partial(_cluster, recipe=recipe))
     centroids = np.concatenate([read_rows(recipe.path(f"found-{g.number:05d}.f32"), recipe.dimension) for g in groups])
     for _ in range(recipe.passes):
-        centroids = refine(spark, recipe, groups, centroids)
+        centroids = refine(spark, recipe, groups, centroids, top)
     return centroids
 
 
-def refine(spark: SparkSession, recipe: Recipe, groups: Sequence[Group], centroids: np.ndarray) -> np.ndarray:
-    """One Lloyd step over the whole sample, each vector in the list that the assigner finds."""
+def refine(
+    spark: SparkSession, recipe: Recipe, groups: Sequence[Group], centroids: np.ndarray, top: np.ndarray
+) -> np.ndarray:
+    """One Lloyd step over the whole sample, each vector in the list that an assigner finds, less exactly than a build's."""
     with one_thread():
-        write_index(assigner_over(centroids, recipe.probes, recipe.seed), recipe.path("assigner.faiss"))
+        assigner = cheapest_assigner(centroids, top, REFINING * recipe.excess, recipe.seed)
+        write_index(flat_over(centroids) if assigner is None else assigner, recipe.path(ASSIGNER))
+    del assigner
     write_rows(recipe.path("centroids.f32"), [centroids])
     del centroids
     on_executors(spark, groups, partial(_sum_up, recipe=recipe))
@@ -242,7 +254,7 @@ def _cluster(group: Group, recipe: Recipe) -> None:
 
 def _sum_up(group: Group, recipe: Recipe) -> None:
     """Writes the partial sums of a group's vectors."""
-    assigner, sums = read_index(recipe.path("assigner.faiss")), no_sums(recipe.dimension)
+    assigner, sums = read_index(recipe.path(ASSIGNER)), no_sums(recipe.dimension)
     rows = int((group.starts[:, -1] - group.starts[:, 0]).sum())
     for low in range(0, rows, BATCH):
         vectors = read_rows(recipe.path(f"group-{group.number:05d}.f32"), recipe.dimension, low, min(BATCH, rows - low))

@@ -27,9 +27,12 @@ from tests.jobs.published import DAY, DIMENSION, config_in, publish_embeddings, 
 from tests.jobs.test_index_delta import build as build_day
 from tests.jobs.test_index_delta import churned, folder_of
 
-IDS = np.arange(2_000, dtype=np.int64) * 3 + 5
-VECTORS = unit_vectors(2_000, centres=40)
-INDEX: dict[str, Any] = {"lists": 40, "two_level_lists": 16, "train_per_list": 40, "probes": 10, "verify_queries": 50}
+IDS = np.arange(5_200, dtype=np.int64) * 3 + 5
+VECTORS = unit_vectors(5_200, centres=40)
+INDEX: dict[str, Any] = {
+    "lists": 128, "two_level_lists": 16, "train_per_list": 39, "assign_excess": 0.5, "probes": 40, "verify_queries": 50
+}
+"""11 cells: one probe costs less than comparing with 128 centroids, and is within 50 % of the least distance."""
 
 
 def built(spark: Any, folder: Path, files: int = 2, **settings: Any) -> JobContext:
@@ -46,7 +49,7 @@ def two_levels(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> JobConte
 
 def test_every_vector_is_there_once_and_nothing_is_left_of_the_training(two_levels: JobContext) -> None:
     metrics, folder = two_levels.outputs["index", two_levels.dt].metrics, folder_of(two_levels)
-    assert (metrics["vectors"], metrics["ids_missing"], metrics["ids_duplicated"], metrics["ids_unknown"]) == (2_000, 0, 0, 0)
+    assert (metrics["vectors"], metrics["ids_missing"], metrics["ids_duplicated"], metrics["ids_unknown"]) == (5_200, 0, 0, 0)
     assert metrics["self_recall_at_1"] == 1
     assert {path.name for path in folder.iterdir()} - {"_MANIFEST.json", "_VERDICT.json"} == {
         "index.json", TRAINED, ASSIGNER, *(shard.path for shard in IndexCard.read(folder).shards)
@@ -56,19 +59,28 @@ def test_every_vector_is_there_once_and_nothing_is_left_of_the_training(two_leve
 def test_the_assigner_holds_the_centroids_of_the_quantizer(two_levels: JobContext) -> None:
     folder = folder_of(two_levels)
     trained, assigner = read_index(folder / TRAINED), read_index(folder / ASSIGNER)
-    assert np.array_equal(assigner.reconstruct_n(0, 40), faiss.downcast_index(trained.quantizer).reconstruct_n(0, 40))
+    assert np.array_equal(assigner.reconstruct_n(0, 128), faiss.downcast_index(trained.quantizer).reconstruct_n(0, 128))
 
 
 def test_lists_are_as_close_to_the_vectors_as_those_of_one_level(spark: Any, two_levels: JobContext, tmp_path: Path) -> None:
-    one = built(spark, tmp_path, two_level_lists=41).outputs["index", two_levels.dt].metrics
+    one = built(spark, tmp_path, two_level_lists=129).outputs["index", two_levels.dt].metrics
     two = two_levels.outputs["index", two_levels.dt].metrics
     assert two["list_distance"] < 1.03 * one["list_distance"]
     assert two["recall_at_10_vs_exact"] > one["recall_at_10_vs_exact"] - 0.03
 
 
-def test_lloyd_steps_bring_lists_closer(spark: Any, two_levels: JobContext, tmp_path: Path) -> None:
-    without = built(spark, tmp_path, refine_passes=0).outputs["index", two_levels.dt].metrics
-    assert two_levels.outputs["index", two_levels.dt].metrics["list_distance"] < without["list_distance"]
+def test_without_a_cheap_assigner_vectors_are_compared_with_every_centroid(spark: Any, tmp_path: Path) -> None:
+    context = built(spark, tmp_path, assign_excess=1e-6)
+    assert IndexCard.read(folder_of(context)).assigner_sha256 is None and not (folder_of(context) / ASSIGNER).exists()
+    assert context.outputs["index", context.dt].metrics["ids_missing"] == 0
+
+
+def test_lloyd_steps_bring_lists_closer(spark: Any, tmp_path: Path) -> None:
+    distances = [
+        built(spark, tmp_path / str(passes), assign_excess=1e-6, refine_passes=passes).outputs["index", DAY.isoformat()].metrics["list_distance"]
+        for passes in (0, 2)
+    ]
+    assert distances[1] < 0.99 * distances[0]
 
 
 @pytest.mark.parametrize("files", [1, 7])
@@ -78,7 +90,7 @@ def test_the_files_of_the_embeddings_do_not_change_a_bit(spark: Any, two_levels:
 
 
 def test_a_bad_vector_of_the_sample_is_named(spark: Any, tmp_path: Path) -> None:
-    config = config_in(tmp_path, index={**INDEX, "train_per_list": 50})
+    config = config_in(tmp_path, index={**INDEX, "train_per_list": 100})
     vectors = VECTORS.copy()
     vectors[417] = np.nan
     publish_embeddings(spark, config, IDS, vectors, publish_model(spark, config))
@@ -163,6 +175,6 @@ def test_every_cell_is_in_one_group(rows: list[int], most: int) -> None:
 
 
 def test_settings_that_cannot_be_meant_are_refused() -> None:
-    for wrong in ({"two_level_lists": 1}, {"assign_probes": 0}, {"refine_passes": -1}):
-        with pytest.raises(ValueError, match="greater than or equal"):
+    for wrong in ({"two_level_lists": 1}, {"assign_excess": 0}, {"refine_passes": -1}):
+        with pytest.raises(ValueError, match="greater than"):
             Config.model_validate({"index": wrong})

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmse_model.ann import assigned_by, list_entries, train_index
-from mmse_model.kmeans import add_sums, assigner_over, cell_count, move_centroids, no_sums, share_out, sums_of
+from mmse_model.kmeans import (
+    add_sums,
+    assigner_over,
+    cell_count,
+    cheapest_assigner,
+    flat_over,
+    move_centroids,
+    no_sums,
+    share_out,
+    sums_of,
+)
 
 VECTORS = np.random.default_rng(1).standard_normal((2_000, 8)).astype(np.float32)
 
@@ -66,16 +76,26 @@ def test_cells_are_as_many_as_each_has_lists() -> None:
 
 
 def test_an_assigner_that_probes_every_cell_finds_the_nearest_centroid() -> None:
-    centroids = VECTORS[:100]
-    flat = faiss.IndexFlatL2(8)
-    flat.add(centroids)
-    assert np.array_equal(assigner_over(centroids, 100, 1).search(VECTORS, 1)[1], flat.search(VECTORS, 1)[1])
-    assert (assigner_over(centroids, 1, 1).search(VECTORS, 1)[1] >= 0).all()
+    centroids, assigner = VECTORS[:100], assigner_over(VECTORS[:100], 1)
+    assert (assigner.search(VECTORS, 1)[1] >= 0).all()
+    assigner.nprobe = 100
+    assert np.array_equal(assigner.search(VECTORS, 1)[1], flat_over(centroids).search(VECTORS, 1)[1])
+
+
+def test_the_cheapest_assigner_is_as_exact_as_was_asked_and_none_where_it_would_be_dear() -> None:
+    """Of 1,600 centroids in 40 cells: 40 + 8 * 1 * 40 distances and more, as one of a product is counted, in place of 1,600."""
+    centroids = VECTORS[:1_600]
+    least = flat_over(centroids).search(VECTORS[1_600:], 1)[0].mean()
+    loose, strict = (cheapest_assigner(centroids, VECTORS[1_600:], excess, 1) for excess in (0.5, 0.05))
+    assert loose.nprobe < strict.nprobe
+    for assigner, excess in ((loose, 0.5), (strict, 0.05)):
+        assert least < assigner.search(VECTORS[1_600:], 1)[0].mean() <= (1 + excess) * least
+    assert cheapest_assigner(centroids, VECTORS[1_600:], 1e-9, 1) is None
 
 
 def test_equal_centroids_leave_no_cell_empty() -> None:
     """All fall into one cell: a search of another would come back empty, and FAISS would drop the vector."""
-    assigner = assigner_over(np.ones((64, 8), dtype=np.float32), 1, 1)
+    assigner = assigner_over(np.ones((64, 8), dtype=np.float32), 1)
     assert (assigner.search(VECTORS, 1)[1] >= 0).all()
 
 
@@ -85,7 +105,9 @@ def test_codes_are_those_of_the_quantizer_whoever_finds_the_lists(codec: str) ->
     centroids, ids = VECTORS[:50], np.arange(2_000)
     exact, by_cells = (train_index(VECTORS, 50, codec, 1, centroids) for _ in range(2))
     exact.add_with_ids(VECTORS, ids)
-    with assigned_by(by_cells, assigner_over(centroids, 50, 1)):
+    assigner = assigner_over(centroids, 1)
+    assigner.nprobe = 50
+    with assigned_by(by_cells, assigner):
         by_cells.add_with_ids(VECTORS, ids)
     assert isinstance(faiss.downcast_index(by_cells.quantizer), faiss.IndexFlat)
     for number in range(50):
