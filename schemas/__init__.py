@@ -1,6 +1,6 @@
 """Every dataset of mmse, declared once: columns, types, keys, metrics and checks."""
 
-from schemas.declare import Check, Column, Dataset, Metric
+from schemas.declare import Check, Column, Dataset, Distribution, Metric
 from schemas.erasures import ERASURES, SUPPRESSIONS
 from schemas.evaluation import EVALUATION, RELEASE
 from schemas.events import EVENTS
@@ -24,6 +24,6 @@ DATASETS: dict[str, Dataset] = {
     )
 }
 
-__all__ = ["DATASETS", "Check", "Column", "Dataset", "Metric", *sorted(
+__all__ = ["DATASETS", "Check", "Column", "Dataset", "Distribution", "Metric", *sorted(
     name for name, value in globals().items() if isinstance(value, Dataset)
 )]

@@ -37,8 +37,26 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """Rows by bin, as metrics `NAME:00`, `NAME:01` ...: `sql` gives a row's bin, 0 to bins - 1; rows without one are left out."""
+
+    name: str
+    sql: str
+    bins: int
+    doc: str = ""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """One metric a bin."""
+        return tuple(Metric(f"{self.name}:{n:02d}", f"count_if(({self.sql}) = {n})") for n in range(self.bins))
+
+
+@dataclass(frozen=True)
 class Check:
-    """Bounds for one figure of the profile; None is open. `critical` blocks the commit."""
+    """Bounds for one figure of the profile, or one that is made of earlier days' (jobs/runtime/history.py); None is open.
+
+    `critical` blocks the commit.
+    """
 
     metric: str
     severity: Severity
@@ -57,6 +75,7 @@ class Dataset:
     key: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
     checks: tuple[Check, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
     packed: dict[str, str] = field(default_factory=dict, hash=False)
     """Packed binary columns: name -> numpy dtype of the flat little-endian array inside."""
 
@@ -64,6 +83,11 @@ class Dataset:
     def column_names(self) -> list[str]:
         """Names of the columns in declared order."""
         return [c.name for c in self.columns]
+
+    @property
+    def figures(self) -> tuple[Metric, ...]:
+        """All metrics of the profile, those of distributions included."""
+        return (*self.metrics, *(metric for d in self.distributions for metric in d.metrics))
 
     def column(self, name: str) -> Column:
         """The column of that name; ValueError names the columns there are."""

@@ -1,6 +1,6 @@
 """User events: impressions, clicks, carts, purchases and their undoing."""
 
-from schemas.declare import Check, Column, Dataset, Metric
+from schemas.declare import Check, Column, Dataset, Distribution, Metric
 
 ACTIONS = ("impression", "click", "add_to_cart", "purchase", "remove_from_cart", "refund", "view")
 
@@ -27,13 +27,23 @@ EVENTS = Dataset(
     metrics=(
         Metric("no_query_id_share", "avg(cast(query_id is null as double))"),
         Metric("position_below_one", "count_if(position < 1)"),
-        Metric("first_position_share", "avg(case when action = 'impression' then cast(position = 1 as double) end)"),
+        Metric(
+            "first_position_share", "coalesce(avg(case when action = 'impression' then cast(position = 1 as double) end), 1)",
+            "of the impressions; 1 where the log has none",
+        ),
         Metric("clicks", "count_if(action = 'click')"),
         Metric("purchases", "count_if(action = 'purchase')"),
         Metric("hours_covered", "count(distinct hour(ts))"),
     ),
+    distributions=(Distribution("by_hour", "hour(ts)", 24, "hours of the day, UTC"),),
     checks=(
         Check("rows", "critical", low=1),
+        Check("rows:of_weekday", "critical", low=0.7, high=5, doc="half a day, or several at once"),
+        Check("rows:of_weekday", "warning", low=0.8, high=2),
+        Check("rows:of_week", "critical", low=0.2, high=5),
+        Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the 50 rows or more that are usual"),
+        Check("first_position_share", "critical", low=1e-4, doc="nobody saw a first position: positions are shifted"),
+        Check("first_position_share:of_week", "critical", low=0.5, high=2),
         Check("no_query_id_share", "warning", high=0.2),
         Check("position_below_one", "critical", high=0),
         Check("clicks", "critical", low=1),

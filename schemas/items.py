@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from schemas.declare import Check, Column, Dataset, Metric
+from schemas.declare import Check, Column, Dataset, Distribution, Metric
 from schemas.quarantine import LEDGER, QUARANTINE
 
 ITEMS = Dataset(
@@ -30,8 +30,18 @@ ITEMS = Dataset(
         Metric("price_not_positive", "count_if(price <= 0)"),
         Metric("dense_id_gap", "max(dense_id) + 1 - count(*)", "removed items leave gaps; never negative"),
     ),
+    distributions=(
+        Distribution(
+            "price_octave", "cast(least(greatest(log2(price), 0), 15) as int)", 16,
+            "below 2, 4, 8 ...; all from 32,768 on together",
+        ),
+    ),
     checks=(
         Check("rows", "critical", low=1),
+        Check("rows:of_day_before", "critical", low=0.95, doc="a part of the catalogue is missing"),
+        Check("rows:of_day_before", "warning", low=0.98, high=1.1),
+        Check("price_median:of_day_before", "critical", low=0.5, high=2, doc="another unit, such as cents"),
+        Check("price_octave:psi", "warning", high=0.1),
         Check("blank_title_share", "critical", high=0.005),
         Check("available_share", "warning", low=0.5),
         Check("price_missing_share", "warning", high=0.05),

@@ -1,6 +1,6 @@
 """Search requests: one row per query id and arrival day, whatever the raw format was."""
 
-from schemas.declare import Check, Column, Dataset, Metric
+from schemas.declare import Check, Column, Dataset, Distribution, Metric
 
 REQUESTS = Dataset(
     name="requests",
@@ -30,8 +30,17 @@ REQUESTS = Dataset(
         Metric("mean_query_chars", "avg(length(query_norm))"),
         Metric("hours_covered", "count(distinct hour(ts))"),
     ),
+    distributions=(
+        Distribution("by_hour", "hour(ts)", 24, "hours of the day, UTC"),
+        Distribution("query_length", "cast(least(length(query_norm) / 4, 15) as int)", 16, "normalised characters, by fours"),
+    ),
     checks=(
         Check("rows", "critical", low=1),
+        Check("rows:of_weekday", "critical", low=0.7, high=5, doc="half a day, or several at once"),
+        Check("rows:of_weekday", "warning", low=0.8, high=2),
+        Check("rows:of_week", "critical", low=0.2, high=5),
+        Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the 50 rows or more that are usual"),
+        Check("query_length:psi", "warning", high=0.1),
         Check("empty_query_share", "critical", high=0.05),
         Check("no_hits_share", "warning", high=0.5),
         Check("hours_covered", "warning", low=20),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.runtime import expectations, store
+from jobs.runtime import expectations, history, store
 from jobs.runtime.checks import OTHER_SCHEMA, NamedCheck, checks_of
 from jobs.runtime.errors import Blocked, MmseError
 from jobs.runtime.logs import log
@@ -49,8 +49,10 @@ def audit_outputs(context: JobContext) -> None:
 def _audit_dataset(context: JobContext, dataset: Dataset, manifests: Sequence[Manifest]) -> list[RunVerdict]:
     """One validation for all days of a dataset; whatever it throws becomes Blocked."""
     try:
-        days = {m.dt: figures(context.warehouse, dataset, m) for m in sorted(manifests, key=lambda m: m.dt)}
         checks = checks_of(dataset, context.config.audit.bounds)
+        days = {m.dt: figures(context.warehouse, dataset, m) for m in sorted(manifests, key=lambda m: m.dt)}
+        for dt in days:
+            days[dt] |= compared(context, dataset, checks, dt, days[dt])
         run_name = f"{context.job.name} {context.run_id}"
         results, validation = judge(dataset, checks, days, context.allow_empty, run_name)
         verdicts = [
@@ -76,6 +78,16 @@ def figures(warehouse: Path, dataset: Dataset, manifest: Manifest) -> dict[str, 
         folder = store.run_folder(warehouse, manifest.dataset, manifest.dt, manifest.run_id)
         found[OTHER_SCHEMA] = files_of_other_schema(dataset, [folder / f.path for f in manifest.files])
     return found
+
+
+def compared(
+    context: JobContext, dataset: Dataset, checks: Iterable[NamedCheck], dt: str, found: Mapping[str, float]
+) -> dict[str, float]:
+    """Those figures of the checks that are made of the days before; without such days there are none."""
+    wanted = {c.check.metric for c in checks if history.is_compared(c.check.metric)}
+    past = history.past_days(context.warehouse, context.entry, dataset.name, dt, context.outputs) if wanted else ()
+    values = {metric: history.compare(metric, dt, found, past) for metric in wanted}
+    return {metric: value for metric, value in values.items() if value is not None}
 
 
 def files_of_other_schema(dataset: Dataset, paths: Iterable[Path]) -> float:
@@ -124,6 +136,8 @@ def _result(
         note = expectations.NO_VALUE
     elif waived:
         note = expectations.EMPTY_DAY
+    elif math.isnan(value) and history.is_compared(check.metric):
+        note = expectations.NO_HISTORY
     elif named.is_open:
         note = "no bounds: audit.bounds opens both"
     return CheckResult(

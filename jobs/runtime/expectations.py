@@ -10,12 +10,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jobs.runtime.checks import NamedCheck, allows_empty
+from jobs.runtime.history import is_compared
 from schemas import Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_VALUE = "the figure is missing"
+NO_HISTORY = "not judged: too few days before"
 EMPTY_DAY = "not judged: an empty day was allowed"
 
 
@@ -53,7 +55,8 @@ def build_suite(dataset: Dataset, checks: Iterable[NamedCheck], allow_empty: boo
 
     Two expectations are needed because a range check passes over nulls. A day without rows
     has no averages: where it is ordinary they may be missing, where it was allowed
-    by `--allow-empty` it is not judged at all.
+    by `--allow-empty` it is not judged at all. What compares with earlier days may be missing: a
+    shop has a first day.
     """
     gx_context()
     import great_expectations as gx
@@ -65,7 +68,7 @@ def build_suite(dataset: Dataset, checks: Iterable[NamedCheck], allow_empty: boo
     waived = allow_empty and bool(dataset.columns)
     when_present = not_empty if waived or allows_empty(dataset) else {}
     suite = gx.ExpectationSuite(name=dataset.name)
-    for metric in dict.fromkeys(c.check.metric for c in judged):
+    for metric in dict.fromkeys(c.check.metric for c in judged if not is_compared(c.check.metric)):
         severities = {c.check.severity for c in judged if c.check.metric == metric}
         severity = "critical" if "critical" in severities else "warning"
         suite.add_expectation(gxe.ExpectColumnValuesToNotBeNull(

@@ -27,7 +27,7 @@ def profile_expressions(dataset: Dataset) -> list[str]:
     for column in dataset.columns:
         if not column.nullable:
             expressions.append(f"count_if(`{column.name}` is null) as `nulls:{column.name}`")
-    expressions += [f"cast({m.sql} as double) as `{m.name}`" for m in dataset.metrics]
+    expressions += [f"cast({m.sql} as double) as `{m.name}`" for m in dataset.figures]
     return expressions
 
 
