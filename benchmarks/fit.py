@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import t as student
 
 Point = tuple[float, float]
 """(events, seconds)"""
@@ -43,3 +44,20 @@ def growth(points: Sequence[Point]) -> float | None:
     ordered = sorted(points)
     half = len(ordered) // 2 + 1
     return line(ordered[-half:])[1] / line(ordered[:half])[1] - 1
+
+
+def extrapolated(points: Sequence[Point], at: float, level: float = 0.95) -> tuple[float, float, float]:
+    """What the least-squares line through three or more points says at `at`: lowest, middle and highest of a `level` interval.
+
+    The interval is that of a further measurement (Student's t with n - 2 degrees of freedom; Draper and Smith 1998, 1.4), if the
+    line goes on: it knows nothing of what changes beyond the sizes measured. Raises ValueError below three sizes.
+    """
+    if len({x for x, _ in points}) < 3:
+        raise ValueError(f"{len(points)} points; expected three sizes or more")
+    x, y = np.array(points, dtype=float).T
+    a, b = line(points)
+    freedom, spread = len(x) - 2, float(((x - x.mean()) ** 2).sum())
+    variance = float(((y - a - b * x) ** 2).sum()) / freedom
+    half = student.ppf((1 + level) / 2, freedom) * np.sqrt(variance * (1 + 1 / len(x) + (at - x.mean()) ** 2 / spread))
+    middle = a + b * at
+    return float(middle - half), float(middle), float(middle + half)

@@ -6,6 +6,7 @@ Every step is a process of its own, one after the other, over the same embedding
              the end of a warm-up on a few thousand vectors on; most memory resident (VmHWM) in driver and workers
     single   FAISS alone, one thread: flat k-means on as many vectors per list, then adding to the same codec and lists
     quality  distance of vectors that neither has seen to both indexes' centroids, and recall
+    merge    the shards merged into one file on disk (mmse_model/merging.py)
     assign   262,144 centroids that are vectors, 1M vectors put into their lists: flat quantizer against two levels
 
 Prints a line for each step and, last, one JSON object. What a step has found is kept in the folder; a step whose file is there is
@@ -18,6 +19,7 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +39,7 @@ from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import list_distance, map_index, merge_nearest, read_index, write_index
 from mmse_model.index_files import TRAINED, file_digest
 from mmse_model.kmeans import ITERATIONS, assigner_over, cheapest_assigner
+from mmse_model.merging import merge_files, refuse_unmergeable
 
 QUERIES, PROBES = 1_000, 16
 MANY_LISTS, FLAT_ROWS = 262_144, 20_000
@@ -159,13 +162,17 @@ def exact(queries: np.ndarray, rows: int, k: int) -> np.ndarray:
 
 def recall_of(shards: list[Path], queries: np.ndarray, best: np.ndarray) -> float:
     """Share of the 10 nearest that the shards together find."""
+    return round(float(np.mean([np.isin(row, true).mean() for row, true in zip(nearest(shards, queries), best)])), 4)
+
+
+def nearest(shards: list[Path], queries: np.ndarray) -> np.ndarray:
+    """Ids (Q, 10) that the shards together find."""
     found = []
     for path in shards:
         index = map_index(path)
         index.nprobe = PROBES
         found.append(index.search(queries, 10))
-    _, ids = merge_nearest(np.concatenate([d for d, _ in found], 1), np.concatenate([i for _, i in found], 1), 10)
-    return round(float(np.mean([np.isin(row, true).mean() for row, true in zip(ids, best)])), 4)
+    return merge_nearest(np.concatenate([d for d, _ in found], 1), np.concatenate([i for _, i in found], 1), 10)[1]
 
 
 def assign_step(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -213,7 +220,32 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - started, result
 
 
-STEPS = {"spark": spark_step, "single": single_step, "quality": quality_step, "assign": assign_step}
+def merge_step(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The shards merged on disk: most anonymous memory (RssAnon, every 10 ms) and the hits beside those of the shards."""
+    faiss.omp_set_num_threads(1)
+    refuse_unmergeable(chosen.codec)
+    folder, target, peak, done = chosen.folder / "spark", chosen.folder / "merged", [0.0], threading.Event()
+    target.mkdir(exist_ok=True)
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            peak[0] = max(peak[0], status_mib("self", "RssAnon"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    shards = sorted(folder.glob("shard-*.faiss"))
+    seconds, merged = timed(lambda: merge_files(folder / TRAINED, shards, target))
+    done.set()
+    watcher.join()
+    queries = held_out(100)
+    merged.nprobe = PROBES
+    return {
+        "anon_mib": peak[0], "cpu_seconds": round(seconds, 1), "vectors": merged.ntotal,
+        "same_hits": bool(np.array_equal(nearest(shards, queries), merged.search(queries, 10)[1])),
+    }
+
+
+STEPS = {"spark": spark_step, "single": single_step, "quality": quality_step, "assign": assign_step, "merge": merge_step}
 
 
 def embeddings(chosen: argparse.Namespace) -> list[Path]:
@@ -274,6 +306,8 @@ def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
         figures["assign_ratio_to_flat"] = found["assign"]["probes"][str(found["assign"]["used"])]["ratio_to_flat"]
     if "single_distance" in found.get("quality", {}):
         figures["distance_to_flat"] = round(found["quality"]["distance"] / found["quality"]["single_distance"], 4)
+    if "merge" in found:
+        figures["merge_anon_mib"] = found["merge"]["anon_mib"]
     return figures | {name: found["spark"][name] for name in ("driver_mib", "executor_mib") if "spark" in found}
 
 

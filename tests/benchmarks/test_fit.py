@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.fit import growth, line, plane
+from benchmarks.fit import extrapolated, growth, line, plane
 from benchmarks.labels import Measured, report, sizes_of, table
 
 
 def test_a_line_through_points_on_a_line_is_that_line() -> None:
     assert line([(1, 5), (2, 7), (4, 11)]) == pytest.approx((3, 2))
+
+
+def test_points_on_a_line_are_extrapolated_without_doubt() -> None:
+    assert extrapolated([(1, 5), (2, 7), (4, 11)], 100) == pytest.approx((203, 203, 203))
+
+
+def test_the_interval_is_that_of_students_t() -> None:
+    """Residuals 1/6, -1/3, 1/6 about y = 2/3 + x/2, one degree of freedom, t = 12.706: 12.706 * sqrt(1/6 * (1 + 1/3 + 1/2)) at 3."""
+    low, middle, high = extrapolated([(1, 1), (2, 2), (3, 2)], 3)
+    half = 12.7062 * (1 / 6 * (1 + 1 / 3 + 1 / 2)) ** 0.5
+    assert (low, middle, high) == pytest.approx((13 / 6 - half, 13 / 6, 13 / 6 + half), rel=1e-4)
+
+
+def test_two_sizes_are_not_extrapolated() -> None:
+    with pytest.raises(ValueError, match="expected three sizes"):
+        extrapolated([(1, 5), (2, 7), (2, 8)], 100)
 
 
 def test_growth_is_nothing_on_a_line_and_needs_three_sizes() -> None:
