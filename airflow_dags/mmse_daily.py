@@ -15,7 +15,9 @@ stopped by a gate, or ended with exit 2, 3 or 4, is not retried: a retry would r
 
 **By hand**: trigger with `{"dt": "2026-01-08"}`; `"lookback": 7` catches up on earlier days that lack a snapshot,
 `"force": true` trains although a recent model would serve. **Backfill**: `airflow backfill create --dag-id mmse_daily
---from-date ... --to-date ... --max-active-runs 1`; more than one at a time is safe, and mostly fenced.
+--from-date ... --to-date ... --max-active-runs 1`; more than one at a time is safe, and mostly fenced. A
+backfill repeats what was known by its date, and the next night labels again the days that it took back to it
+(docs/ARCHITECTURE.md).
 
 Connection: `spark_default`. Environment, because Airflow lives in one of its own: `MMSE_HOME` (checkout), `MMSE_CONFIG`
 (YAML), `MMSE_PYTHON` (the pipeline's own Python), `MMSE_POOL` (pool of the spark-submits), `MMSE_ALERT_URL` (webhook that
