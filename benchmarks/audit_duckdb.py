@@ -22,7 +22,7 @@ def profile_sql(dataset: Dataset, files: Iterable[str]) -> str:
     listed = ", ".join(f"'{file}'" for file in files)
     columns, key = ", ".join(dataset.column_names), ", ".join(dataset.key)
     nulls = "".join(f', count_if({c.name} IS NULL) AS "nulls:{c.name}"' for c in dataset.columns if not c.nullable)
-    metrics = "".join(f', CAST({m.sql} AS DOUBLE) AS "{m.name}"' for m in dataset.metrics)
+    metrics = "".join(f', CAST({m.sql} AS DOUBLE) AS "{m.name}"' for m in dataset.figures)
     return f"""
         WITH files AS (
             SELECT *, regexp_extract(filename, '/dt=([^/]+)/', 1) AS _day FROM read_parquet([{listed}], filename = true)

@@ -79,6 +79,12 @@ class Shop:
         with closing(sqlite3.connect(self.folder / "airflow" / "airflow.db")) as database:
             return dict(database.execute(f"select task_id, state from task_instance where run_id = {newest}"))
 
+    def run_again(self, day: str) -> None:
+        """`mmse run` of a day that a night has run before: the same jobs, in one process."""
+        command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(self.config_file()), "--date", day]
+        with open(self.folder / f"again-{day}.log", "ab") as log:
+            subprocess.run(command, cwd=ROOT, env=self._environment(), check=True, stdout=log, stderr=log, timeout=PATIENCE)
+
     def migrate(self) -> None:
         """Makes Airflow's database."""
         subprocess.run([str(AIRFLOW), "db", "migrate"], env=self._environment(), check=True, capture_output=True, timeout=PATIENCE)
