@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jobs.labels.facts import POSITIONS
+from jobs.labels.facts import BINS, POSITIONS
 from mmse_model.config import StageSettings
 from schemas import Dataset
 
@@ -47,9 +47,12 @@ def profile_with_duckdb(
     found: dict[str, Figures] = {row["_day"]: _plain(row) for row in figures}
     for day in found.values():  # of these files no key is there twice; a day's own count is then 0
         day["duplicate_keys"] = float(twice)
-    only = {stage.name for stage in stages if stage.evidence == "examined"}
+    configured = tuple(stages)
+    only, names = {s.name for s in configured if s.evidence == "examined"}, {None, *(s.name for s in configured)}
     for cell in cells:
-        _count(found[cell["_day"]], cell, only)
+        _count(found[cell["_day"]], cell, only, names)
+    for day in found.values():
+        day |= {f"clicks_at:{n:02d}": day.get(f"clicks_at:{n:02d}", 0.0) for n in range(BINS)}
     return found
 
 
@@ -57,13 +60,15 @@ def _plain(row: Mapping[str, Any]) -> Figures:
     return {name: float(value) for name, value in row.items() if name not in ("_day", "_hash") and value is not None}
 
 
-def _count(day: Figures, cell: Mapping[str, Any], examined_only: set[str]) -> None:
+def _count(day: Figures, cell: Mapping[str, Any], examined_only: set[str], names: set[str | None]) -> None:
     """Adds one stage and position to the figures of its day."""
     more = {f"funnel {cell['stage'] or 'not examined'}": cell["shown"]}
     if cell["place"] is not None:
         more[f"clicks at {cell['place']}"] = cell["clicks"]
+        more[f"clicks_at:{min(cell['place'], BINS) - 1:02d}"] = cell["clicks"]
     wrong = cell["stage"] in examined_only
     more |= {"unclicked_not_examined": wrong * cell["not_examined"], "unclicked_of_refined": wrong * cell["refined"]}
+    more["unknown_stages"] = (cell["stage"] not in names) * cell["shown"]
     for name, value in more.items():
         day[name] = day.get(name, 0.0) + value
 

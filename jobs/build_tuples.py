@@ -34,7 +34,7 @@ from jobs.tuples.proposal import Proposal, popularity_of, stream_entries
 from jobs.tuples.row_negatives import RowNegatives, find_negatives
 from jobs.tuples.scratch import scratch
 from jobs.tuples.splits import TRAIN
-from jobs.tuples.tally import frequencies, stream_facts, tuple_facts
+from jobs.tuples.tally import draws_beside_proposal, frequencies, stream_facts, tuple_facts, tuple_metrics
 from jobs.tuples.vocabulary import published_grains
 from schemas import ITEM_STREAM, TUPLES
 from schemas.tuples import SPLITS
@@ -104,8 +104,9 @@ def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
     config, shapes = context.config, shapes_of(context.config, grains)
     rows = assemble_tuples(chosen.heads.drop("split"), spelled_slots(chosen, drawn), grains, shapes)
     converted = None if drawn.own.rows() is None else converted_pairs(chosen.candidates)
+    facts = facts_of(config, chosen, drawn, grains)
     context.write(
-        "tuples", rows, facts=facts_of(config, chosen, drawn, grains), split_by="split",
+        "tuples", rows, facts=facts, metrics=tuple_metrics(facts), split_by="split",
         options=writer_options(list(TUPLES.packed), chosen.row_group_rows),
         measure=guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes),
     )
@@ -152,7 +153,8 @@ def write_stream(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
         **stream_facts(drawn.proposal, drawn.expected_entries, needed),
     }
     options = writer_options(list(ITEM_STREAM.packed), per_group)
-    manifest = context.write("item_stream", rows, facts=facts, options=options)
+    beside = draws_beside_proposal(drawn.entries, drawn.expected_entries, drawn.proposal.available)
+    manifest = context.write("item_stream", rows, facts=facts, metrics={"draws_beside_proposal": beside}, options=options)
     context.notes["stream"] = manifest.rows
 
 

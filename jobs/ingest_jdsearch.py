@@ -102,10 +102,12 @@ def load_searches(context: JobContext, files: list[RawFile], counted: dict[str, 
     accepted = context.write("requests", asked.select(*REQUESTS.column_names))
     shown = write_impressions(context, impressions(context, asked, candidates), candidates)
     refused = context.write("quarantine", refused_searches(searches))
-    context.write("ledger", search_ledger(searches, candidates), measure=lambda ledger: {"unaccounted_records": unaccounted(
-        ledger, {file.name: counted.get(file.name, 0) for file in files},
-        {("query", "accepted"): accepted.rows, ("query", "quarantined"): refused.rows, ("impression", "accepted"): shown},
-    )})
+    names = {file.name: counted.get(file.name, 0) for file in files}
+    committed = {("query", "accepted"): accepted.rows, ("query", "quarantined"): refused.rows, ("impression", "accepted"): shown}
+    context.write(
+        "ledger", search_ledger(searches, candidates), metrics={"new_actions": 0.0},  # the format has no names of actions
+        measure=lambda ledger: {"unaccounted_records": unaccounted(ledger, names, committed)},
+    )
 
 
 def requests(context: JobContext, searches: DataFrame) -> DataFrame:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from jobs.adapters import adapter, layouts_of
+from jobs.ingest.actions import FACT, names_of_days, new_names, unknown_actions
 from jobs.ingest.bots import find_bots, with_bot_rule
 from jobs.ingest.dedupe import repeated_events
 from jobs.ingest.deliveries import Delivery, check_rows, find_deliveries, unreadable_file
@@ -123,6 +124,10 @@ def write_ledger(
     rows, tolerances = ledger_rows(judged, adapter(context.config.ingest.adapter).TOLERANCES)
     rows_by_day = {dataset: {day: m.rows for day, m in manifests.items()} for dataset, manifests in written.items()}
     of_day = {**facts, "tolerances": tolerances}
+    days = [delivery.day for delivery in found]
+    unknown = unknown_actions(context.written("quarantine", days))
+    new = new_names(unknown, days, names_of_days(context))
+    of_day[FACT] = unknown
     by_day = {
         delivery.day: {
             "files": len(delivery.files), "producer_list": bool(delivery.promised_rows),
@@ -131,10 +136,17 @@ def write_ledger(
         for delivery in found
     }
     context.write_days(
-        "ledger", ledger_frame(context.spark, rows), list(by_day), "arrival_date", facts=by_day,
-        describe=lambda ledger: conservation(ledger, counted, rows_by_day),
+        "ledger", ledger_frame(context.spark, rows), days, "arrival_date", facts=by_day,
+        describe=lambda ledger: with_metric(conservation(ledger, counted, rows_by_day), "new_actions", new),
     )
     context.notes.update(summary(rows))
+
+
+def with_metric(
+    described: dict[str, tuple[dict[str, int], dict[str, float]]], name: str, found: dict[str, list[str]]
+) -> dict[str, tuple[dict[str, int], dict[str, float]]]:
+    """What is said of each day, with the number of `found` as one more metric."""
+    return {day: (facts, {**metrics, name: float(len(found[day]))}) for day, (facts, metrics) in described.items()}
 
 
 JOB = Job(

@@ -33,6 +33,7 @@ EVENTS = Dataset(
         ),
         Metric("clicks", "count_if(action = 'click')"),
         Metric("purchases", "count_if(action = 'purchase')"),
+        Metric("user_keys_not_hashed", "count_if(length(user_key) != 64)"),
         Metric("hours_covered", "count(distinct hour(ts))"),
     ),
     distributions=(Distribution("by_hour", "hour(ts)", 24, "hours of the day, UTC"),),
@@ -47,6 +48,7 @@ EVENTS = Dataset(
         Check("no_query_id_share", "warning", high=0.2),
         Check("position_below_one", "critical", high=0),
         Check("clicks", "critical", low=1),
+        Check("user_keys_not_hashed", "critical", high=0),
         Check("hours_covered", "warning", low=20),
     ),
 )

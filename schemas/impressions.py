@@ -39,6 +39,10 @@ IMPRESSIONS = Dataset(
     ),
     checks=(
         Check("rows", "critical", low=1),
+        Check("unknown_stages", "critical", high=0, doc="impressions in a stage that is not configured"),
+        Check("clicks_at:psi", "critical", high=0.25),
+        Check("clicks_at:psi", "warning", high=0.1),
+        Check("click_rate:of_week", "warning", low=0.5, high=2),
         Check("unclicked_not_examined", "critical", high=0, doc="in a stage of evidence 'examined', but not examined"),
         Check("unclicked_of_refined", "critical", high=0, doc="in such a stage, though the user sorted or filtered"),
         Check("conversion_before_search", "critical", high=0),

@@ -15,6 +15,9 @@ def _share(condition: str) -> str:
     return f"coalesce(sum(case when {condition} then records end), 0) / sum(records)"
 
 
+_NO_ITEM = """coalesce(sum(case when reason = 'missing_object_id' then records end)
+    / sum(case when kind = 'event' then records end), 0)"""
+
 QUARANTINE = Dataset(
     name="quarantine",
     doc="One refused raw record: where it stood and why it was refused, never the record itself.",
@@ -54,7 +57,7 @@ LEDGER = Dataset(
         Metric("derived", "coalesce(sum(derived), 0)"),
         Metric("quarantined_share", _share(f"disposition = 'quarantined' and reason <> '{UNUSED}'"), "unused actions left out"),
         Metric("unused_action_share", _share(f"reason = '{UNUSED}'"), "sound events of actions that no label needs"),
-        Metric("no_object_id_share", _share("reason = 'missing_object_id'"), "events that name no item"),
+        Metric("no_object_id_share", _NO_ITEM, "of the events"),
         Metric("bot_share", _share("disposition = 'bot'")),
         Metric("duplicate_share", _share("disposition in ('duplicate', 'merged') and kind not in ('action', 'header')")),
         Metric("too_late_share", _share("disposition = 'too_late'")),
@@ -65,10 +68,11 @@ LEDGER = Dataset(
         Check("quarantined_share", "critical", high=0.05),
         Check("quarantined_share", "warning", high=0.01),
         Check("unused_action_share", "warning", high=0.02),
+        Check("new_actions", "warning", high=0, doc="names of unknown actions that no day of the 28 before had"),
         Check("no_object_id_share", "critical", high=0.01),
         Check("bot_share", "warning", high=0.5),
         Check("bot_share:above_week", "warning", low=-0.1, high=0.1),
-        Check("duplicate_share:above_week", "warning", high=0.02),
+        Check("duplicate_share:above_week", "warning", high=0.01),
         Check("too_late_share", "warning", high=0.02),
     ),
 )

@@ -2,6 +2,9 @@
 
 from schemas.declare import Check, Column, Dataset, Distribution, Metric
 
+MAIL = "[a-z0-9._%+-]@[a-z0-9-]+[.][a-z0-9]"
+"""Regular expression of what a scrubbed text must not hold any more."""
+
 REQUESTS = Dataset(
     name="requests",
     doc="One search request as the shop answered it. `dt` is the arrival day; `event_date` the day of the search.",
@@ -29,6 +32,8 @@ REQUESTS = Dataset(
         Metric("no_hits_share", "avg(cast(coalesce(size(hit_ids), 0) <= 0 as double))"),
         Metric("mean_query_chars", "avg(length(query_norm))"),
         Metric("hours_covered", "count(distinct hour(ts))"),
+        Metric("mail_addresses", f"count_if(lower(query_text) rlike '{MAIL}')"),
+        Metric("user_keys_not_hashed", "count_if(length(user_key) != 64)"),
     ),
     distributions=(
         Distribution("by_hour", "hour(ts)", 24, "hours of the day, UTC"),
@@ -42,6 +47,8 @@ REQUESTS = Dataset(
         Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the 50 rows or more that are usual"),
         Check("query_length:psi", "warning", high=0.1),
         Check("empty_query_share", "critical", high=0.05),
+        Check("mail_addresses", "critical", high=0),
+        Check("user_keys_not_hashed", "critical", high=0),
         Check("no_hits_share", "warning", high=0.5),
         Check("hours_covered", "warning", low=20),
     ),

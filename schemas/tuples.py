@@ -41,6 +41,11 @@ TUPLES = Dataset(
     checks=(
         Check("train_rows", "critical", low=1),
         Check("validation_rows", "critical", low=1),
+        Check("train_rows:of_week", "warning", low=0.5, high=2),
+        Check("unknown_item_share", "critical", high=0.05, doc="staged items that the catalogue does not have"),
+        Check("unknown_item_share", "warning", high=0.01),
+        Check("stage_mix:psi", "critical", high=0.25, doc="filled training slots by stage"),
+        Check("stage_mix:psi", "warning", high=0.1),
         Check("train_events_after_cut", "critical", high=0, doc="a training label rests on an event after the cut"),
         Check("sessions_on_both_sides", "critical", high=0, doc="sessions with tuples in two splits"),
         Check("held_out_in_training", "critical", high=0, doc="training tuples of a query or intent that is held out"),
@@ -68,9 +73,13 @@ ITEM_STREAM = Dataset(
     metrics=(
         Metric("distinct_items", "approx_count_distinct(dense_id)"),
         Metric("probability_not_positive", "count_if(probability <= 0)"),
+        Metric("most_drawn_share", "(max(copy) + 1) / count(*)", "copies of the item that is drawn most"),
     ),
     checks=(
         Check("rows", "critical", low=1),
         Check("probability_not_positive", "critical", high=0),
+        Check("draws_beside_proposal", "critical", low=0.5, high=2, doc="1 where items are drawn as often as proposed"),
+        Check("draws_beside_proposal", "warning", low=0.9, high=1.1),
+        Check("most_drawn_share", "warning", high=0.05),
     ),
 )

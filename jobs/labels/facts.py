@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 POSITIONS = 48
 """Positions with a click rate of their own; four pages of twelve."""
+BINS = 24
+"""Positions whose clicks are compared with earlier days, from the last on together."""
 
 Described = dict[str, tuple[Mapping[str, Any], Mapping[str, float]]]
 """day -> (facts, metrics)"""
@@ -27,7 +29,9 @@ def describe_impressions(days: Iterable[str], stages: Iterable[StageSettings]) -
     The metrics count what may not be: an impression in a stage that asks for examination alone, which was not
     examined, or whose list the user sorted or filtered.
     """
-    examined_only = {stage.name for stage in stages if stage.evidence == "examined"}
+    configured = tuple(stages)
+    examined_only = {stage.name for stage in configured if stage.evidence == "examined"}
+    names = {None, *(stage.name for stage in configured)}
 
     def describe(impressions: DataFrame) -> Described:
         place = F.when(F.col("position") <= POSITIONS, F.col("position")).alias("place")
@@ -38,7 +42,7 @@ def describe_impressions(days: Iterable[str], stages: Iterable[StageSettings]) -
         by_day: dict[str, list[Row]] = {day: [] for day in days}
         for row in counted.collect():  # at most stages x (POSITIONS + 1) rows a day
             by_day[row["day"]].append(row)
-        return {day: (_funnel(rows), _wrongly_unclicked(rows, examined_only)) for day, rows in by_day.items()}
+        return {day: (_funnel(rows), _wrong(rows, examined_only, names) | clicks_at(rows)) for day, rows in by_day.items()}
 
     return describe
 
@@ -53,12 +57,22 @@ def _funnel(rows: list[Row]) -> dict[str, Any]:
     return {"funnel": dict(sorted(funnel.items())), "clicks_by_position": _by_position(places)}
 
 
-def _wrongly_unclicked(rows: list[Row], examined_only: set[str]) -> dict[str, float]:
+def _wrong(rows: list[Row], examined_only: set[str], names: set[str | None]) -> dict[str, float]:
     unclicked = [row for row in rows if row["stage"] in examined_only]
     return {
         "unclicked_not_examined": float(sum(row["not_examined"] for row in unclicked)),
         "unclicked_of_refined": float(sum(row["refined"] for row in unclicked)),
+        "unknown_stages": float(sum(row["shown"] for row in rows if row["stage"] not in names)),
     }
+
+
+def clicks_at(rows: Iterable[Mapping[str, Any] | Row]) -> dict[str, float]:
+    """`clicks_at:00` is the clicked items at the first position, `clicks_at:23` those from the 24th to POSITIONS together."""
+    counts = [0] * BINS
+    for row in rows:
+        if row["place"] is not None:
+            counts[min(row["place"], BINS) - 1] += row["clicks"]
+    return {f"clicks_at:{n:02d}": float(count) for n, count in enumerate(counts)}
 
 
 def _by_position(counts: Counter[tuple[int, str]]) -> list[list[int]]:

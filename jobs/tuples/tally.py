@@ -77,6 +77,30 @@ def stage_mix(slots: DataFrame) -> dict[str, dict[str, int]]:
     return {split: dict(sorted(stages.items())) for split, stages in sorted(mix.items())}
 
 
+def tuple_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Figures for the audit, from the facts: the share of items that the catalogue does not have, the mix of stages in training.
+
+    `stage_mix:00` is the filled slots of the first of the `slots`, and so on.
+    """
+    mix, lost = facts["stage_mix"], facts["lost_items"]
+    staged = sum(sum(stages.values()) for stages in mix.values()) + sum(lost.values())
+    train = mix.get(SPLITS[0], {})
+    names = list(dict.fromkeys(facts["slots"]))
+    return {
+        "unknown_item_share": lost.get("unknown_item", 0) / max(staged, 1),
+        **{f"stage_mix:{n:02d}": float(train.get(name, 0)) for n, name in enumerate(names)},
+    }
+
+
+def draws_beside_proposal(entries: DataFrame, expected: int, available: int) -> float:
+    """sum over draws of 1 / (expected p), by the available items: 1 on average where items are drawn as often as proposed.
+
+    Each item's draws are `expected` p on average, so that it adds 1 to the sum (importance weights; Horvitz and Thompson 1952).
+    """
+    row = entries.agg(F.sum(1 / F.col("probability").cast("double")).alias("inverse")).first()
+    return float(row["inverse"] or 0.0) / (expected * max(available, 1))
+
+
 def stream_facts(proposal: Proposal, entries: int, needed: int) -> dict[str, Any]:
     """What the stream was drawn from, and how often training passes over it."""
     settings, weights = proposal.settings, proposal.weights()
