@@ -38,11 +38,11 @@ from jobs.runtime.manifest import FileFacts
 from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import list_distance, map_index, merge_nearest, read_index, write_index
 from mmse_model.index_files import TRAINED, file_digest
-from mmse_model.kmeans import ITERATIONS, assigner_over, cheapest_assigner
+from mmse_model.kmeans import ITERATIONS, assign, assigner_over, cheapest_assigner
 from mmse_model.merging import merge_files, refuse_unmergeable
 
 QUERIES, PROBES = 1_000, 16
-MANY_LISTS, FLAT_ROWS = 262_144, 20_000
+MANY_LISTS, FLAT_ROWS, SEARCHED = 262_144, 20_000, (128, 1_024)
 
 
 def lists_for(rows: int) -> int:
@@ -192,19 +192,23 @@ def assign_step(chosen: argparse.Namespace) -> dict[str, Any]:
     flat.add(centroids)
     flat_seconds, _ = timed(lambda: flat.search(drawn[:FLAT_ROWS], 1))
     exact_lists = flat.search(drawn[nearest.ravel()], 1)[1].reshape(nearest.shape)
-    probed = flat.search(queries, 8 * PROBES)[1]
+    probed = {str(probes): flat.search(queries, probes)[1] for probes in SEARCHED}
     building, assigner = timed(lambda: assigner_over(centroids, 1))
     found = {}
     used = cheapest_assigner(centroids, drawn[::500], settings.assign_excess, 1).nprobe
     for probes in sorted({1, 2, 4, 8, used}):
         assigner.nprobe = probes
-        seconds, lists = timed(lambda: np.concatenate([assigner.search(part, 1)[1][:, 0] for part in np.split(drawn, 50)]))
+        seconds, lists = timed(lambda: np.concatenate([assign(assigner, part)[1] for part in np.split(drawn, 50)]))
         ratio = seconds / (flat_seconds * rows / FLAT_ROWS)
-        drop = round(probed_share(exact_lists, probed) - probed_share(lists[nearest], probed), 5)
+        drop = {
+            searched: round(probed_share(exact_lists, among) - probed_share(lists[nearest], among), 5)
+            for searched, among in probed.items()
+        }
         found[str(probes)] = {"cpu_seconds": round(seconds, 1), "ratio_to_flat": round(ratio, 4), "recall_drop": drop}
     return {
         "flat_cpu_seconds_per_million": round(flat_seconds * rows / FLAT_ROWS), "assigner_cpu_seconds": round(building, 1),
-        "recall": round(probed_share(exact_lists, probed), 4), "probes": found, "used": used,
+        "recall": {searched: round(probed_share(exact_lists, among), 4) for searched, among in probed.items()},
+        "probes": found, "used": used,
     }
 
 

@@ -16,8 +16,13 @@ from typing import Any
 import faiss
 import numpy as np
 
+from mmse_model.kmeans import assign
+
 FACTORY = {"flat": "Flat", "sq8": "SQ8"}
 """Codec -> its name in a FAISS factory string."""
+
+INTO_GIVEN_LISTS = (faiss.IndexIVFFlat, faiss.IndexIVFScalarQuantizer)
+"""Types to which FAISS adds vectors whose lists have been found already; others (fast-scan) look for them themselves."""
 
 MIN_PER_LIST = 39
 """FAISS calls a coarse quantizer under-trained below this many vectors per list."""
@@ -55,6 +60,17 @@ def train_index(vectors: np.ndarray, lists: int, codec: str, seed: int, centroid
             index.quantizer.add(np.ascontiguousarray(centroids, dtype=np.float32))
         index.train(np.ascontiguousarray(vectors, dtype=np.float32))
     return index
+
+
+def add_vectors(index: Any, assigner: Any | None, vectors: np.ndarray, ids: np.ndarray) -> None:
+    """Adds `vectors` (N, D) under `ids` (N,) to the lists that `assigner` finds, or to the nearest where it is None."""
+    vectors, ids = np.ascontiguousarray(vectors, dtype=np.float32), np.ascontiguousarray(ids, dtype=np.int64)
+    if assigner is not None and isinstance(index, INTO_GIVEN_LISTS):
+        lists = assign(assigner, vectors)[1]
+        index.add_core(len(ids), faiss.swig_ptr(vectors), faiss.swig_ptr(ids), faiss.swig_ptr(lists))
+        return
+    with assigned_by(index, assigner):
+        index.add_with_ids(vectors, ids)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from jobs.index.measures import faulty_rows
 from jobs.index.plan import BATCH, RowGroup, ShardTask
 from jobs.index.vectors import unpack_vectors
-from mmse_model.ann import among, assigned_by, ids_digest, one_thread, read_index, write_index
+from mmse_model.ann import add_vectors, among, ids_digest, one_thread, read_index, write_index
 from mmse_model.index_files import ASSIGNER, TRAINED, Shard, file_digest
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def build_shard(
         refuse_damaged(task.row_groups)
         with one_thread():
             index = read_index(path.with_name(TRAINED))
-            with assigned_by(index, read_assigner(Path(folder), assigner_sha256)):
-                for batch_ids, vectors in read_range(task, dimension):
-                    index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(batch_ids))
-                    ids.append(batch_ids)
+            assigner = read_assigner(Path(folder), assigner_sha256)
+            for batch_ids, vectors in read_range(task, dimension):
+                add_vectors(index, assigner, vectors, batch_ids)
+                ids.append(batch_ids)
             write_index(index, path)
     except (ValueError, OSError) as error:
         return Built(None, str(error))

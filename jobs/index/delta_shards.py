@@ -11,7 +11,7 @@ import numpy as np
 from jobs.index.building import describe_shard, read_assigner, read_range, refuse_other_training
 from jobs.index.comparing import DeltaTask, compare
 from jobs.index.plan import ShardTask
-from mmse_model.ann import add_entries, among, assigned_by, list_entries, map_index, one_thread, read_index, write_index
+from mmse_model.ann import add_entries, add_vectors, among, list_entries, map_index, one_thread, read_index, write_index
 from mmse_model.index_files import TRAINED, IndexCard, Shard, Tombstones, dead_ids, shard_fault, write_tombstones
 
 
@@ -47,9 +47,9 @@ def _fill(task: DeltaTask, path: Path, new: np.ndarray, dimension: int, assigner
     groups = tuple(dict.fromkeys(group for pair in task.pairs for group in pair.now))
     with one_thread():
         index = read_index(path.with_name(TRAINED))
-        with assigned_by(index, read_assigner(path.parent, assigner_sha256)):
-            for ids, vectors in read_range(ShardTask(task.number, task.first, task.end, groups), dimension, new):
-                index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+        assigner = read_assigner(path.parent, assigner_sha256)
+        for ids, vectors in read_range(ShardTask(task.number, task.first, task.end, groups), dimension, new):
+            add_vectors(index, assigner, vectors, ids)
         write_index(index, path)
     return describe_shard(path, task.first, task.end, new)
 

@@ -31,6 +31,7 @@ from mmse_model.index_files import ASSIGNER, TRAINED, file_digest
 from mmse_model.kmeans import (
     Sums,
     add_sums,
+    assign,
     cell_count,
     cheapest_assigner,
     flat_over,
@@ -43,9 +44,6 @@ from mmse_model.kmeans import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-REFINING = 10
-"""A Lloyd step may be so many times farther off than a build: the next one mends it."""
 
 T = TypeVar("T")
 Found = TypeVar("Found")
@@ -164,9 +162,9 @@ def train_two_levels(spark: SparkSession, recipe: Recipe, drawn: Sequence[int], 
 def refine(
     spark: SparkSession, recipe: Recipe, groups: Sequence[Group], centroids: np.ndarray, top: np.ndarray
 ) -> np.ndarray:
-    """One Lloyd step over the whole sample, each vector in the list that an assigner finds, less exactly than a build's."""
+    """One Lloyd step over the whole sample, each vector in the list that an assigner finds."""
     with one_thread():
-        assigner = cheapest_assigner(centroids, top, REFINING * recipe.excess, recipe.seed)
+        assigner = cheapest_assigner(centroids, top, recipe.excess, recipe.seed)
         write_index(flat_over(centroids) if assigner is None else assigner, recipe.path(ASSIGNER))
     del assigner
     write_rows(recipe.path("centroids.f32"), [centroids])
@@ -258,7 +256,7 @@ def _sum_up(group: Group, recipe: Recipe) -> None:
     rows = int((group.starts[:, -1] - group.starts[:, 0]).sum())
     for low in range(0, rows, BATCH):
         vectors = read_rows(recipe.path(f"group-{group.number:05d}.f32"), recipe.dimension, low, min(BATCH, rows - low))
-        sums = add_sums(sums, sums_of(vectors, assigner.search(vectors, 1)[1][:, 0]))
+        sums = add_sums(sums, sums_of(vectors, assign(assigner, vectors)[1]))
     with complete(recipe.path(f"sums-{group.number:05d}.npz")) as handle:
         np.savez(handle, lists=sums.lists, counts=sums.counts, sums=sums.sums)
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmse_model.ann import assigned_by, list_entries, train_index
+from mmse_model.ann import add_vectors, assigned_by, list_entries, train_index
 from mmse_model.kmeans import (
     add_sums,
+    assign,
     assigner_over,
     cell_count,
     cheapest_assigner,
@@ -82,8 +83,19 @@ def test_an_assigner_that_probes_every_cell_finds_the_nearest_centroid() -> None
     assert np.array_equal(assigner.search(VECTORS, 1)[1], flat_over(centroids).search(VECTORS, 1)[1])
 
 
+@pytest.mark.parametrize("probes", [1, 3, 10])
+def test_products_by_cell_find_what_scanning_the_cells_finds(probes: int) -> None:
+    assigner = assigner_over(VECTORS[:100], 1)
+    assigner.nprobe = probes
+    distances, lists = assign(assigner, VECTORS)
+    scanned = assigner.search(VECTORS, 1)
+    assert np.array_equal(lists, scanned[1][:, 0]) and np.allclose(distances, scanned[0][:, 0], atol=1e-4)
+    flat = flat_over(VECTORS[:100])
+    assert np.array_equal(assign(flat, VECTORS)[1], flat.search(VECTORS, 1)[1][:, 0])
+
+
 def test_the_cheapest_assigner_is_as_exact_as_was_asked_and_none_where_it_would_be_dear() -> None:
-    """Of 1,600 centroids in 40 cells: 40 + 8 * 1 * 40 distances and more, as one of a product is counted, in place of 1,600."""
+    """Of 1,600 centroids in 40 cells: one probe counts as 40 + 8 * 40 comparisons in place of 1,600, and the most is 4."""
     centroids = VECTORS[:1_600]
     least = flat_over(centroids).search(VECTORS[1_600:], 1)[0].mean()
     loose, strict = (cheapest_assigner(centroids, VECTORS[1_600:], excess, 1) for excess in (0.5, 0.05))
@@ -103,12 +115,15 @@ def test_equal_centroids_leave_no_cell_empty() -> None:
 def test_codes_are_those_of_the_quantizer_whoever_finds_the_lists(codec: str) -> None:
     """Every cell is probed, so that the lists are the same; residuals are against the same centroids."""
     centroids, ids = VECTORS[:50], np.arange(2_000)
-    exact, by_cells = (train_index(VECTORS, 50, codec, 1, centroids) for _ in range(2))
+    exact, by_cells, swapped = (train_index(VECTORS, 50, codec, 1, centroids) for _ in range(3))
     exact.add_with_ids(VECTORS, ids)
     assigner = assigner_over(centroids, 1)
     assigner.nprobe = 50
-    with assigned_by(by_cells, assigner):
-        by_cells.add_with_ids(VECTORS, ids)
-    assert isinstance(faiss.downcast_index(by_cells.quantizer), faiss.IndexFlat)
-    for number in range(50):
-        assert all(np.array_equal(*pair) for pair in zip(list_entries(exact, number), list_entries(by_cells, number)))
+    add_vectors(by_cells, assigner, VECTORS, ids)
+    with assigned_by(swapped, assigner):
+        swapped.add_with_ids(VECTORS, ids)
+    assert isinstance(faiss.downcast_index(swapped.quantizer), faiss.IndexFlat)
+    for other in (by_cells, swapped):
+        assert other.ntotal == exact.ntotal == 2_000
+        for number in range(50):
+            assert all(np.array_equal(*pair) for pair in zip(list_entries(exact, number), list_entries(other, number)))
