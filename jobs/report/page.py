@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.report import drift, flow, quality
 from jobs.report.data_docs import build_data_docs
+from jobs.report.distributions import shifts
 from jobs.report.pages import render_page, write_page
 from jobs.report.published import Published
 from jobs.report.recall import graded_table, recall_section, strata_tables
@@ -46,7 +47,7 @@ def report_values(
         "entry": published.entry, "jobs": quality.job_lines(verdicts, published.entry),
         "checks": quality.dataset_checks(verdicts, dict(docs)), "has_docs": bool(docs),
         "manifests": published.manifests(dt), "verdicts": verdicts, "config_hash": config.hash(),
-        "drift": drift.drift_lines(published, dt), "drift_shown": drift.SHOWN,
+        "drift": drift.drift_lines(published, dt), "drift_shown": drift.SHOWN, "shifts": shifts(published, dt),
         **flow_values(config, published, dt), **model_values(published, dt), "beside": beside(config, published, dt),
     }
 

@@ -95,3 +95,18 @@ def sparkline(series: Sequence[tuple[int, float]], days: int) -> str:
         f'<polyline points="{line}" fill="none" stroke="#2563a8" stroke-width="1.5"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="#b4540a"/></svg>'
     )
+
+
+def bins_plot(now: Sequence[float], before: Sequence[float]) -> str:
+    """Shares by bin as bars, and those of before, where there are any, as a line of steps over them."""
+    highest, width = max([*now, *before]) or 1.0, 100 / len(now)
+    bars = "".join(
+        f'<rect x="{n * width + 0.2 * width:.1f}" y="{26 - 24 * share / highest:.1f}" width="{0.7 * width:.1f}" '
+        f'height="{24 * share / highest:.1f}" fill="#9dbbe0"/>' for n, share in enumerate(now)
+    )
+    steps = " ".join(
+        f"{n * width:.1f},{26 - 24 * share / highest:.1f} {(n + 1) * width:.1f},{26 - 24 * share / highest:.1f}"
+        for n, share in enumerate(before)
+    )
+    line = f'<polyline points="{steps}" fill="none" stroke="#b4540a" stroke-width="1"/>' if steps else ""
+    return f'<svg class="bins" viewBox="-1 0 102 28" role="img" aria-label="share by bin">{bars}{line}</svg>'

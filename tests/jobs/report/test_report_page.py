@@ -170,6 +170,27 @@ def test_figures_are_compared_with_the_days_before_and_those_outside_their_range
     assert raw.count('class="spark"') == 2
 
 
+def test_distributions_are_compared_with_the_week_before(config: Config) -> None:
+    def by_hour(*rows: int) -> dict[str, float]:
+        return {f"by_hour:{n:02d}": float(rows[n % len(rows)]) for n in range(24)}
+
+    for day in range(4, 8):
+        publish(config, "events", dt=f"2026-01-0{day}", rows=2400, metrics=by_hour(100))
+        publish(config, "requests", dt=f"2026-01-0{day}", rows=2400, metrics=by_hour(100))
+    publish(config, "events", rows=2400, metrics=by_hour(100))
+    publish(config, "requests", rows=2400, metrics=by_hour(50, 150))
+    text = page(config).text
+    # with half a row more in every bin, p = 50.5 or 150.5 of 2412 and q = 400.5 of 9612:
+    # 12 (.0207 ln 1.990 + .0207 ln 1.498) = .272, less 23 (1/2400 + 1/9600) = .012
+    assert "requests by_ hour 0.260 major" in text and "events by_ hour 0.000 stable" in text
+    assert text.index("requests by_ hour 0.260") < text.index("events by_ hour 0.000")
+
+
+def test_a_distribution_without_days_before_is_shown_and_not_judged(config: Config) -> None:
+    publish(config, "events", rows=2400, metrics={f"by_hour:{n:02d}": 100.0 for n in range(24)})
+    assert "events by_ hour – –" in page(config).text
+
+
 def test_the_first_day_has_nothing_to_be_compared_with(config: Config) -> None:
     publish(config, "requests", rows=50)
     assert "No earlier day is published to compare with." in page(config).text
