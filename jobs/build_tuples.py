@@ -26,8 +26,8 @@ from jobs.runtime.job import Job
 from jobs.runtime.main import main
 from jobs.tuples.candidates import slot_stages
 from jobs.tuples.catalogue import ITEM_TEXT, bloom_filters, wanted_items
-from jobs.tuples.choosing import Chosen, choose, converted_pairs, entries_trained_on, slot_count
-from jobs.tuples.guards import guard
+from jobs.tuples.choosing import Chosen, choose, converted_pairs, entries_trained_on, positive_pairs, slot_count
+from jobs.tuples.guards import Masks, guard
 from jobs.tuples.packing import Shapes, assemble_stream, assemble_tuples, spell_items
 from jobs.tuples.placement import number_rows, rows_per_group, writer_options
 from jobs.tuples.proposal import Proposal, popularity_of, stream_entries
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from jobs.runtime.job import JobContext
     from jobs.tuples.scratch import Scratch
     from mmse_model.grains import Grains
+
+
+GUARDED = 1_000
+"""Training tuples, about so many, whose known positives are counted again after they were written."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,12 @@ def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
     rows = assemble_tuples(chosen.heads.drop("split"), spelled_slots(chosen, drawn), grains, shapes)
     converted = None if drawn.own.rows() is None else converted_pairs(chosen.candidates)
     facts = facts_of(config, chosen, drawn, grains)
+    every = max(1, chosen.rows.get(TRAIN, 0) // GUARDED)
+    masks = Masks(positive_pairs(chosen.candidates), every, config.tuples.known_positives)
     context.write(
         "tuples", rows, facts=facts, metrics=tuple_metrics(facts), split_by="split",
         options=writer_options(list(TUPLES.packed), chosen.row_group_rows),
-        measure=guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes),
+        measure=guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes, masks),
     )
     context.notes.update({split: chosen.rows.get(split, 0) for split in SPLITS})
 

@@ -51,6 +51,10 @@ TUPLES = Dataset(
         Check("held_out_in_training", "critical", high=0, doc="training tuples of a query or intent that is held out"),
         Check("items_from_the_future", "critical", high=0, doc="items listed after the search they stand in a tuple of"),
         Check(
+            "positives_unmasked", "critical", high=0,
+            doc="of sampled queries: training tuples that do not know the query's positives, which would count as negatives",
+        ),
+        Check(
             "positives_among_own_negatives", "critical", high=0,
             doc="items that the same query led to a click on, among a tuple's own negatives",
         ),

@@ -111,8 +111,7 @@ def with_query(heads: DataFrame, requests: DataFrame, candidates: DataFrame, mos
 
     The first two come from training requests only, whatever split the tuple is of.
     """
-    positives = candidates.where((F.col("split") == TRAIN) & F.col("positive") & F.col("loss").isNull())
-    counts = positives.groupBy("query_norm", "dense_id").count()
+    counts = positive_pairs(candidates).groupBy("query_norm", "dense_id").count()
     rank = F.row_number().over(Over.partitionBy("query_norm").orderBy(F.desc("count"), "dense_id"))
     top = counts.withColumn("_at", rank).where(F.col("_at") <= most)
     known = top.groupBy("query_norm").agg(F.array_sort(F.collect_list(F.struct("_at", "dense_id"))).alias("known"))
@@ -121,6 +120,12 @@ def with_query(heads: DataFrame, requests: DataFrame, candidates: DataFrame, mos
     ids = F.coalesce(F.col("known.dense_id"), F.lit([]).cast("array<bigint>"))
     marked = joined.withColumns({"query_seen": F.coalesce("query_seen", F.lit(False)), "known": ids})
     return marked.join(requests.select("query_id", "held_out"), "query_id")
+
+
+def positive_pairs(candidates: DataFrame) -> DataFrame:
+    """`query_norm, dense_id` of every positive of the training requests, as often as it was one."""
+    positives = candidates.where((F.col("split") == TRAIN) & F.col("positive") & F.col("loss").isNull())
+    return positives.select("query_norm", "dense_id")
 
 
 def converted_pairs(candidates: DataFrame) -> DataFrame:

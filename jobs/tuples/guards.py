@@ -7,6 +7,7 @@ the log by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ STANDING = "query_id string, query_norm string, split string, ts timestamp, own 
 
 
 def guard(
-    requests: DataFrame, items: DataFrame, converted: DataFrame | None, gap_minutes: int
+    requests: DataFrame, items: DataFrame, converted: DataFrame | None, gap_minutes: int, masks: Masks
 ) -> Callable[[DataFrame], Mapping[str, float]]:
     """A measure of committed tuples.
 
@@ -36,6 +37,7 @@ def guard(
         items: `dense_id, valid_from` of the items in tuples, as the catalogue has them.
         converted: `query_norm, dense_id` that led to a click, cart or order in training; None without own negatives.
         gap_minutes: Between training labels and validation requests.
+        masks: What the known positives of sampled queries must be.
     """
 
     def measure(tuples: DataFrame) -> Mapping[str, float]:
@@ -46,10 +48,26 @@ def guard(
             "held_out_in_training": held_out_in_training(tuples, requests),
             "items_from_the_future": items_from_the_future(standing, items),
             "positives_among_own_negatives": None if converted is None else positives_among_own(standing, converted),
+            "positives_unmasked": unmasked(tuples, masks),
         }
         return {rule: 0.0 if rows is None else float(count(rule, rows)) for rule, rows in broken.items()}
 
     return measure
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Positives by which random and in-batch items are masked: `positives` (query_norm, dense_id) of the training queries, all of
+    them, of which one in `every` is looked at, by hash; a tuple keeps at most `most`.
+    """
+
+    positives: DataFrame
+    every: int
+    most: int
+
+    def sampled(self, rows: DataFrame) -> DataFrame:
+        """The rows of sampled queries."""
+        return rows.where(F.pmod(F.xxhash64("query_norm"), F.lit(self.every)) == 0)
 
 
 def events_after_cut(tuples: DataFrame, gap_minutes: int) -> DataFrame:
@@ -85,6 +103,32 @@ def positives_among_own(standing: DataFrame, converted: DataFrame) -> DataFrame:
     """Own negatives that the same query led to a click, cart or order of."""
     own = standing.where(F.col("own") & (F.col("split") == TRAIN))
     return own.join(converted, ["query_norm", "dense_id"], "left_semi").select("query_id", "dense_id")
+
+
+def unmasked(tuples: DataFrame, masks: Masks) -> DataFrame:
+    """Training rows of sampled queries that know fewer of the query's positives than there are and than a tuple has room for.
+
+    The others could stand in the item stream, or be a neighbour's positive, and count as negatives.
+    """
+    positives = masks.sampled(masks.positives).distinct()
+    expected = positives.groupBy("query_norm").agg(F.least(F.count("*"), F.lit(masks.most)).alias("_expected"))
+    rows = masks.sampled(tuples.where(F.col("split") == TRAIN))
+    found = known_in(rows).join(positives, ["query_norm", "dense_id"], "left_semi").groupBy("query_id").count()
+    both = rows.select("query_id", "query_norm").join(expected, "query_norm").join(found, "query_id", "left")
+    return both.where(F.coalesce("count", F.lit(0)) < F.col("_expected")).select("query_id")
+
+
+def known_in(tuples: DataFrame) -> DataFrame:
+    """`query_id, query_norm, dense_id` of every known positive, as packed."""
+
+    def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            row, ids = filled(batch.column("known_positives"))
+            heads = batch.select(["query_id", "query_norm"]).take(pa.array(row))
+            yield pa.RecordBatch.from_arrays([*heads.columns, pa.array(ids)], [*heads.schema.names, "dense_id"])
+
+    columns = tuples.select("query_id", "query_norm", "known_positives")
+    return columns.mapInArrow(run, "query_id string, query_norm string, dense_id bigint")
 
 
 def items_in(tuples: DataFrame) -> DataFrame:

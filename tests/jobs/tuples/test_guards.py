@@ -17,7 +17,9 @@ from jobs.runtime.errors import Blocked
 from jobs.runtime.job import run_job
 from jobs.tuples.candidates import with_catalogue
 from jobs.tuples.own_negatives import judge_draws
+from jobs.tuples.packing import fill_known
 from jobs.tuples.splits import Window
+from mmse_model.batch import EMPTY
 from tests.jobs.published import DAY
 from tests.jobs.tuples.small_shop import OWN, publish_shop, shop_config
 
@@ -72,6 +74,20 @@ def test_a_positive_among_a_rows_own_negatives(leaks: Any, monkeypatch: pytest.M
     monkeypatch.setattr(jobs.tuples.row_negatives, "judge_draws", whatever)
     named = leaks(r"positives_among_own_negatives is \d+, expected at most 0$")
     assert len(named["positives_among_own_negatives"]) == 3
+
+
+def test_a_positive_that_its_query_does_not_know(leaks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The item stream holds every item of the small shop: a positive that is not known would be a random negative."""
+    import jobs.tuples.packing
+
+    def forgetful(known: Any, most: int) -> Any:
+        ids = fill_known(known, most)
+        ids[:, 0] = EMPTY
+        return ids
+
+    monkeypatch.setattr(jobs.tuples.packing, "fill_known", forgetful)
+    named = leaks(r"positives_unmasked is \d+, expected at most 0$")
+    assert len(named["positives_unmasked"]) == 3
 
 
 def test_a_held_out_query_in_training(leaks: Any, shop: Config, monkeypatch: pytest.MonkeyPatch) -> None:
