@@ -17,8 +17,10 @@ from jobs.runtime.snapshots import SnapshotLog
 from jobs.runtime.store import run_folder
 
 INPUTS = ("requests", "events")
-BOUNDS = {"attributions.unattributed_share.warning": {}}
-"""A click of this log may have lost its query id and its session's search: a warning would tell nothing."""
+BOUNDS: dict[str, dict[str, float]] = {
+    "attributions.unattributed_share.warning": {}, "events.by_hour:missing.critical": {}, "requests.by_hour:missing.critical": {},
+}
+"""A click of this log may have lost its query id and its session's search, and its last day ends early: that tells nothing."""
 
 
 STREAM_ENTRIES = 100_000

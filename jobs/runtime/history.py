@@ -133,13 +133,26 @@ def stability(now: Sequence[float], before: Sequence[float]) -> float:
 
 
 def missing(name: str, dt: str, today: Figures, past: Past) -> float | None:
-    """Bins with less than HARDLY of what the same weekday, else the week before, has in the median, where that is TELLING."""
-    days = same_weekday(dt, past) or last_week(dt, past)
-    expected = [median(column) for column in zip(*(bins_of(name, figures) for figures in days))]
-    if not expected:
+    """Bins with less than HARDLY of what is usual, where that is TELLING.
+
+    Usual is the median of the same weekday or of the week before, whichever is less: a shop that is closed on Sundays misses
+    nothing then, and one weekday before is no measure alone, for a few visits at night make 60 events of an hour once.
+    """
+    weekday, week = same_weekday(dt, past), last_week(dt, past)
+    if not week and len(weekday) < FEWEST:
         return None
+    usual = [found for days in (weekday, week) if (found := middle_bins(name, days))]
+    if not usual:
+        return None
+    expected = [min(bins) for bins in zip(*usual)]
     now = bins_of(name, today) or [0.0] * len(expected)
     return float(sum(e >= TELLING and n < HARDLY * e for n, e in zip(now, expected)))
+
+
+def middle_bins(name: str, days: Sequence[Figures]) -> list[float]:
+    """The median of every bin over the days that have the distribution."""
+    known = filter(None, (bins_of(name, figures) for figures in days))
+    return [median(column) for column in zip(*known)]
 
 
 def bins_of(name: str, figures: Figures) -> list[float]:

@@ -72,6 +72,15 @@ def test_hours_are_those_of_the_same_weekday_where_there_is_one() -> None:
     assert compare("h:missing", DT, binned("h", 0), past) == 0.0
 
 
+def test_one_lively_night_is_no_measure_of_an_hour() -> None:
+    """63 events came in that hour a week ago, and 25 are usual: 3 are few, and nothing is missing."""
+    lively = [("2026-01-22", binned("h", 63)), *((dt, binned("h", n)) for n, (dt, _) in zip((9, 25, 36), before(1, 1, 1)))]
+    assert compare("h:missing", DT, binned("h", 3), lively) == 0.0
+    assert compare("h:missing", DT, binned("h", 3), lively[:1]) is None
+    thursdays = [(f"2026-01-{day:02d}", binned("h", 63)) for day in (8, 15, 22)]
+    assert compare("h:missing", DT, binned("h", 3), thursdays) == 1.0
+
+
 def test_the_stability_index_is_that_of_the_formula_less_what_chance_gives() -> None:
     """Half and half against three to one: (.5 - .75) ln(.5 / .75) + (.5 - .25) ln(.5 / .25) = .2747."""
     assert stability([5e6, 5e6], [7.5e6, 2.5e6]) == pytest.approx(0.2747, abs=1e-4)
