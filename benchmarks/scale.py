@@ -29,14 +29,35 @@ from mmse_model.kmeans import cell_count, share_out
 from mmse_model.towers import TwoTower
 
 DIMENSION, GROUP = 128, 65_536
-PER_ITEM = {"label_impressions": 10, "build_tuples": 10, "train_model": 0.34, "embed_items": 1, "index, adding": 1}
-"""Events, impressions, tuples and vectors for an item of the catalogue: an assumption; a shop knows its own."""
+PER_ITEM = {"label_impressions": 10, "build_tuples": 10, "embed_items": 1}
+"""Events, impressions and vectors for an item of the catalogue: an assumption; a shop knows its own."""
 
 MEASURED: dict[str, tuple[Point, ...]] = {
     "label_impressions": ((1_283_248, 30.1), (2_562_891, 53.2), (5_119_163, 95.3), (10_230_743, 190.9)),
     "build_tuples": ((1_254_244, 28.6), (2_508_654, 40.8), (5_010_748, 65.0), (10_022_432, 117.2)),
 }
-"""Job -> (size, processor seconds, JVM and Python workers)."""
+"""Job -> (size, processor seconds, JVM and Python workers): docs/COST.md and docs/TUPLES.md."""
+
+TRAINED = ((102_400, 2_048, 7.1), (204_800, 4_096, 14.9), (819_200, 16_384, 85.7))
+ADDED = ((250_000, 2_048, 1.3), (1_000_000, 4_096, 8.8), (4_000_000, 16_384, 77.4))
+"""(vectors, lists, processor seconds) of `python -m benchmarks.index_build` with 250k, 1M and 4M vectors."""
+
+
+def by_cells(vectors: float, lists: int) -> float:
+    """What the cost of two levels follows: every vector is compared with a multiple of sqrt(lists) centroids."""
+    return vectors * lists**0.5
+
+
+def sizes_at(vectors: int, lists: int, sample: int) -> dict[str, float]:
+    """What each job is carried on to."""
+    index = {"index, training": by_cells(sample, lists), "index, adding": by_cells(vectors, lists)}
+    return {**{job: share * vectors for job, share in PER_ITEM.items()}, **index}
+
+
+def index_runs() -> dict[str, tuple[Point, ...]]:
+    """The index's points, by vectors * sqrt(lists)."""
+    runs = {"index, training": TRAINED, "index, adding": ADDED}
+    return {job: tuple((by_cells(n, lists), seconds) for n, lists, seconds in found) for job, found in runs.items()}
 
 
 def measure_embedding(sizes: list[int]) -> list[Point]:
@@ -111,15 +132,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--items", type=int, nargs="+", default=[32_768, 65_536, 131_072], help="three sizes or more to embed")
     chosen = parser.parse_args(arguments)
     settings = IndexSettings(lists=chosen.lists, rows_per_shard=chosen.rows_per_shard)
-    runs = {**MEASURED, "embed_items": tuple(measure_embedding(chosen.items))}
+    plan = simulate_plan(chosen.vectors, settings, chosen.exponent)
+    runs = {**MEASURED, "embed_items": tuple(measure_embedding(chosen.items)), **index_runs()}
+    targets = sizes_at(chosen.vectors, plan["lists"], plan["sample"])
     print("| job | sizes measured | at | core-hours | 95 % interval |\n|---|---|---:|---:|---|")
     costs = {}
     for job, points in runs.items():
-        low, middle, high = (seconds / 3_600 for seconds in extrapolated(points, PER_ITEM[job] * chosen.vectors))
+        low, middle, high = (seconds / 3_600 for seconds in extrapolated(points, targets[job]))
         costs[job] = {"points": points, "core_hours": [round(value, 1) for value in (max(0.0, low), middle, high)]}
-        sizes = ", ".join(f"{size:,}" for size, _ in points)
-        print(f"| {job} | {sizes} | {PER_ITEM[job] * chosen.vectors:.3g} | {middle:.1f} | {max(0.0, low):.1f} to {high:.1f} |")
-    plan = simulate_plan(chosen.vectors, settings, chosen.exponent)
+        sizes = ", ".join(f"{size:,.0f}" for size, _ in points)
+        print(f"| {job} | {sizes} | {targets[job]:.3g} | {middle:.1f} | {max(0.0, low):.1f} to {high:.1f} |")
     print("\n| plan | |\n|---|---:|")
     for name, value in plan.items():
         print(f"| {name} | {value:,} |")
