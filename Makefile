@@ -4,7 +4,7 @@ AIRFLOW_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow failures lint format package airflow-env clean
+.PHONY: help setup demo test test-slow failures soak lint format package airflow-env clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test-slow: setup ## standalone cluster, killed jobs, two ranks; with `make airfl
 
 failures: setup ## rows of docs/RELIABILITY.md, repeated: make failures ROW=1 REPEAT=10
 	@$(BIN)/python -m tests.failures.repeat $(if $(ROW),--row $(ROW)) --repeat $(or $(REPEAT),1)
+
+soak: setup ## thirty nights in one process, watched for what grows (an hour)
+	@$(BIN)/python -m tests.failures.soak
 
 lint: setup ## style, without changing anything
 	@$(BIN)/ruff check .
