@@ -31,6 +31,10 @@ EVENTS = Dataset(
             "first_position_share", "coalesce(avg(case when action = 'impression' then cast(position = 1 as double) end), 1)",
             "of the impressions; 1 where the log has none",
         ),
+        Metric(
+            "no_position_share", "coalesce(avg(case when action = 'impression' then cast(position is null as double) end), 0)",
+            "of the impressions; an ordinal below the first position is none",
+        ),
         Metric("clicks", "count_if(action = 'click')"),
         Metric("purchases", "count_if(action = 'purchase')"),
         Metric("user_keys_not_hashed", "count_if(length(user_key) != 64)"),
@@ -45,6 +49,7 @@ EVENTS = Dataset(
         Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the 50 rows or more that are usual"),
         Check("first_position_share", "critical", low=1e-4, doc="nobody saw a first position: positions are shifted"),
         Check("first_position_share:of_week", "critical", low=0.5, high=2),
+        Check("no_position_share:above_week", "critical", high=0.03, doc="the first positions are below the first: shifted"),
         Check("no_query_id_share", "warning", high=0.2),
         Check("position_below_one", "critical", high=0),
         Check("clicks", "critical", low=1),

@@ -73,10 +73,13 @@ def changed(change: Callable[[Document], None], every: int = 1) -> Injury:
     return injure
 
 
-def one_position_further(event: Document) -> None:
-    position = event.get("event_attributes", {}).get("position")
-    if position:
-        position["ordinal"] += 1
+def positions_moved(by: int) -> Callable[[Document], None]:
+    def move(event: Document) -> None:
+        position = event.get("event_attributes", {}).get("position")
+        if position:
+            position["ordinal"] += by
+
+    return move
 
 
 def of_no_item(event: Document) -> None:

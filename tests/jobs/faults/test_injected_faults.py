@@ -1,8 +1,7 @@
 """Faults that a producer sends: the check that must name each, whether the day stops, and that no other critical check fires.
 
-What the later jobs may be given is injured elsewhere: a session on both sides of the split and a positive that is not
-masked in tests/jobs/tuples/test_guards.py, collapsed embeddings in tests/jobs/test_embed_items.py, lost shards and permuted
-ids in tests/jobs/test_build_index.py.
+Of the later jobs, collapsed embeddings, a lost shard and permuted ids are in test_injected_model_faults.py, a session on both
+sides of the split and a positive that is not masked in tests/jobs/tuples/test_guards.py.
 """
 
 from __future__ import annotations
@@ -54,8 +53,14 @@ def test_one_hour_missing(morning: Morning) -> None:
 
 
 def test_positions_shifted_by_one(morning: Morning) -> None:
-    injuries.rewrite(morning.raw, "events", injuries.changed(injuries.one_position_further))
+    injuries.rewrite(morning.raw, "events", injuries.changed(injuries.positions_moved(1)))
     stopped_by(morning.run("ingest_logs"), {"events.first_position_share:of_week.critical"}, {"events.first_position_share.critical"})
+
+
+def test_positions_that_begin_at_zero(morning: Morning) -> None:
+    """`ingest.position_base` says 1: an item at 0 has no position, and those behind it move up in its place."""
+    injuries.rewrite(morning.raw, "events", injuries.changed(injuries.positions_moved(-1)))
+    stopped_by(morning.run("ingest_logs"), {"events.no_position_share:above_week.critical"})
 
 
 def test_a_new_name_of_an_action(morning: Morning) -> None:
