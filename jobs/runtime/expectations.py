@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_VALUE = "the figure is missing"
-NO_HISTORY = "not judged: too few days before"
+NO_HISTORY = "not judged: too few days before, or too few rows on them"
 EMPTY_DAY = "not judged: an empty day was allowed"
 
 

@@ -9,7 +9,7 @@ A check names such a figure by what it is made of: `rows:of_weekday`, `bot_share
     DISTRIBUTION:psi      population stability index against the 7 days before together
     DISTRIBUTION:missing  bins that have hardly anything, though as many rows as tell were to be expected
 
-Without enough days before, there is no such figure, and nothing is judged.
+Without enough days before, or enough rows on them, there is no such figure, and nothing is judged.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FEWEST = 3
 """Days of the last seven that a median or a distribution rests on."""
 TELLING = 50
 """Expected rows, of a bin or a day, from which on their absence says something (issue 7)."""
+PER_BIN = 10
+"""Rows per bin, on average, from which on two distributions can be told apart from chance."""
 HARDLY = 0.1
 """Share of the expected rows below which a bin is missing."""
 
@@ -112,11 +114,12 @@ def above_week(name: str, dt: str, today: Figures, past: Past) -> float | None:
 
 
 def psi(name: str, dt: str, today: Figures, past: Past) -> float | None:
-    """Population stability index of a distribution against the week before."""
+    """Population stability index of a distribution against the week before; None where either has too few rows."""
     days = [bins_of(name, figures) for figures in last_week(dt, past)]
     together = [sum(column) for column in zip(*days)] if days else []
     now = bins_of(name, today)
-    return stability(now, together) if len(now) == len(together) and sum(now) and sum(together) else None
+    enough = now and len(now) == len(together) and min(sum(now), sum(together)) >= PER_BIN * len(now)
+    return stability(now, together) if enough else None
 
 
 def stability(now: Sequence[float], before: Sequence[float]) -> float:

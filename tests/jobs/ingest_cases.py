@@ -20,7 +20,8 @@ D1, D2, D3 = "2026-01-01", "2026-01-02", "2026-01-03"
 NO_BOUNDS = {
     name: {} for name in (
         "events.rows.critical", "events.clicks.critical", "requests.rows.critical", "ledger.quarantined_share.critical",
-        "requests.empty_query_share.critical",
+        "requests.empty_query_share.critical", "ledger.no_object_id_share.critical",
+        "impressions.clicks_at:psi.critical",
     )
 }
 """A handful of records is no shop: bounds on shares would block what these tests are about."""

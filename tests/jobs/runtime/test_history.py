@@ -86,7 +86,7 @@ def test_the_stability_index_is_that_of_the_formula_less_what_chance_gives() -> 
     assert stability([5e6, 5e6], [7.5e6, 2.5e6]) == pytest.approx(0.2747, abs=1e-4)
     past = [(dt, binned("p", 25, 8)) for dt, _ in before(1, 1, 1)]
     assert compare("p:psi", DT, binned("p", 50, 50), past) == stability([50, 50], [75, 24])
-    assert compare("p:psi", DT, binned("p", 0, 0), past) is None
+    assert compare("p:psi", DT, binned("p", 10, 9), past) is None, "under ten rows a bin"
     assert compare("p:psi", DT, binned("p", 1, 2, 3), past) is None, "other bins than today's"
 
 
@@ -117,6 +117,6 @@ def test_a_shop_is_not_judged_by_a_history_that_it_does_not_have_yet() -> None:
     data = Dataset(name="figures", doc="", checks=(check,))
     results, _ = judge(data, checks_of(data), {DT: {"rows": 1.0, "x": 1.0}, "2026-01-30": {"rows": 1.0, "x:of_week": 0.1}}, False, "t")
     first, second = results[DT][0], results["2026-01-30"][0]
-    assert (first.success, first.value, first.note) == (True, None, "not judged: too few days before")
+    assert (first.success, first.value, first.note) == (True, None, "not judged: too few days before, or too few rows on them")
     assert (second.success, second.value) == (False, 0.1)
     assert is_compared(check.metric) and not is_compared("rows") and not is_compared("nulls:week")
