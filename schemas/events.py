@@ -46,7 +46,7 @@ EVENTS = Dataset(
         Check("rows:of_weekday", "critical", low=0.7, high=5, doc="half a day, or several at once"),
         Check("rows:of_weekday", "warning", low=0.8, high=2),
         Check("rows:of_week", "critical", low=0.2, high=5),
-        Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the 50 rows or more that are usual"),
+        Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the least of the days before, 50 or more"),
         Check("first_position_share", "critical", low=1e-4, doc="nobody saw a first position: positions are shifted"),
         Check("first_position_share:of_week", "critical", low=0.5, high=2),
         Check("no_position_share:above_week", "critical", high=0.03, doc="the first positions are below the first: shifted"),

@@ -44,7 +44,7 @@ REQUESTS = Dataset(
         Check("rows:of_weekday", "critical", low=0.7, high=5, doc="half a day, or several at once"),
         Check("rows:of_weekday", "warning", low=0.8, high=2),
         Check("rows:of_week", "critical", low=0.2, high=5),
-        Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the 50 rows or more that are usual"),
+        Check("by_hour:missing", "critical", high=0, doc="hours with under a tenth of the least of the days before, 50 or more"),
         Check("query_length:psi", "warning", high=0.1),
         Check("empty_query_share", "critical", high=0.05),
         Check("mail_addresses", "critical", high=0),

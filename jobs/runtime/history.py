@@ -136,26 +136,20 @@ def stability(now: Sequence[float], before: Sequence[float]) -> float:
 
 
 def missing(name: str, dt: str, today: Figures, past: Past) -> float | None:
-    """Bins with less than HARDLY of what is usual, where that is TELLING.
+    """Bins with less than HARDLY of the least that the days before had, where that is TELLING.
 
-    Usual is the median of the same weekday or of the week before, whichever is less: a shop that is closed on Sundays misses
-    nothing then, and one weekday before is no measure alone, for a few visits at night make 60 events of an hour once.
+    The least of the same weekdays and the week before: a shop that is closed on Sundays misses nothing then, and events come in
+    lumps of a visit each, so that a median of 60 in an hour of the night is some days none.
     """
     weekday, week = same_weekday(dt, past), last_week(dt, past)
     if not week and len(weekday) < FEWEST:
         return None
-    usual = [found for days in (weekday, week) if (found := middle_bins(name, days))]
-    if not usual:
+    known = [found for figures in (*weekday, *week) if (found := bins_of(name, figures))]
+    if not known:
         return None
-    expected = [min(bins) for bins in zip(*usual)]
+    expected = [min(bins) for bins in zip(*known)]
     now = bins_of(name, today) or [0.0] * len(expected)
     return float(sum(e >= TELLING and n < HARDLY * e for n, e in zip(now, expected)))
-
-
-def middle_bins(name: str, days: Sequence[Figures]) -> list[float]:
-    """The median of every bin over the days that have the distribution."""
-    known = filter(None, (bins_of(name, figures) for figures in days))
-    return [median(column) for column in zip(*known)]
 
 
 def bins_of(name: str, figures: Figures) -> list[float]:

@@ -90,7 +90,7 @@ def publish_inputs(spark: Any, config: Any, shapes: dict[str, int] | None = None
         facts = {"shapes": found, "positives": 128}
         context.write("tuples", tuples.coalesce(1), facts=facts, metrics=good, split_by="split")
         stream = spark.createDataFrame(stream_rows(grains), ITEM_STREAM.spark_schema())
-        context.write("item_stream", stream.coalesce(1))
+        context.write("item_stream", stream.coalesce(1), metrics={"draws_beside_proposal": 1.0})
 
     publish(spark, config, ("vocabulary", "tuples", "item_stream"), write)
 
