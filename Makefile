@@ -32,7 +32,7 @@ test-slow: setup ## standalone cluster, killed jobs, two ranks; with `make airfl
 failures: setup ## rows of docs/RELIABILITY.md, repeated: make failures ROW=1 REPEAT=10
 	@$(BIN)/python -m tests.failures.repeat $(if $(ROW),--row $(ROW)) --repeat $(or $(REPEAT),1)
 
-soak: setup ## thirty nights in one process, watched for what grows (an hour)
+soak: setup ## thirty nights in one process, watched for what grows
 	@$(BIN)/python -m tests.failures.soak
 
 lint: setup ## style, without changing anything

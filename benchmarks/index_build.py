@@ -9,8 +9,8 @@ Every step is a process of its own, one after the other, over the same embedding
     merge    the shards merged into one file on disk (mmse_model/merging.py)
     assign   262,144 centroids that are vectors, 1M vectors put into their lists: flat quantizer against two levels
 
-Prints a line for each step and, last, one JSON object. What a step has found is kept in the folder; a step whose file is there is
-not run again.
+Prints a line for each step and, last, one JSON object. What a step has found is kept in the folder, and not measured again with
+the same options.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
+from benchmarks.index_assign import QUERIES, assign_step, timed
 from benchmarks.index_vectors import DIMENSION, GROUP, blocks, centres, draw, held_out, write_embeddings
 from benchmarks.machine import Jvm, machine, status_mib
 from jobs.index.building import build_shards
@@ -38,11 +38,10 @@ from jobs.runtime.manifest import FileFacts
 from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import list_distance, map_index, merge_nearest, read_index, write_index
 from mmse_model.index_files import TRAINED, file_digest
-from mmse_model.kmeans import ITERATIONS, assign, assigner_over, cheapest_assigner
+from mmse_model.kmeans import ITERATIONS
 from mmse_model.merging import merge_files, refuse_unmergeable
 
-QUERIES, PROBES = 1_000, 16
-MANY_LISTS, FLAT_ROWS, SEARCHED = 262_144, 20_000, (128, 1_024)
+PROBES = 16
 
 
 def lists_for(rows: int) -> int:
@@ -175,55 +174,6 @@ def nearest(shards: list[Path], queries: np.ndarray) -> np.ndarray:
     return merge_nearest(np.concatenate([d for d, _ in found], 1), np.concatenate([i for _, i in found], 1), 10)[1]
 
 
-def assign_step(chosen: argparse.Namespace) -> dict[str, Any]:
-    """The flat quantizer on 20,000 vectors, scaled up; two levels on all of 1M.
-
-    Codes are exact, so that a query finds of its 10 nearest those whose list is probed: the lists of these alone are needed
-    from the flat quantizer. Building the assigner is counted apart; a build does it once, not once a task.
-    """
-    faiss.omp_set_num_threads(1)
-    rows, settings = 1_000_000, settings_for(chosen)
-    drawn = np.concatenate([vectors for _, vectors in blocks(rows)])
-    generator = np.random.default_rng(3)
-    centroids = drawn[np.sort(generator.choice(rows, MANY_LISTS, replace=False))]
-    queries = held_out(QUERIES)
-    nearest = faiss.knn(queries, drawn, 10)[1]
-    flat = faiss.IndexFlatL2(DIMENSION)
-    flat.add(centroids)
-    flat_seconds, _ = timed(lambda: flat.search(drawn[:FLAT_ROWS], 1))
-    exact_lists = flat.search(drawn[nearest.ravel()], 1)[1].reshape(nearest.shape)
-    probed = {str(probes): flat.search(queries, probes)[1] for probes in SEARCHED}
-    building, assigner = timed(lambda: assigner_over(centroids, 1))
-    found = {}
-    used = cheapest_assigner(centroids, drawn[::500], settings.assign_excess, 1).nprobe
-    for probes in sorted({1, 2, 4, 8, used}):
-        assigner.nprobe = probes
-        seconds, lists = timed(lambda: np.concatenate([assign(assigner, part)[1] for part in np.split(drawn, 50)]))
-        ratio = seconds / (flat_seconds * rows / FLAT_ROWS)
-        drop = {
-            searched: round(probed_share(exact_lists, among) - probed_share(lists[nearest], among), 5)
-            for searched, among in probed.items()
-        }
-        found[str(probes)] = {"cpu_seconds": round(seconds, 1), "ratio_to_flat": round(ratio, 4), "recall_drop": drop}
-    return {
-        "flat_cpu_seconds_per_million": round(flat_seconds * rows / FLAT_ROWS), "assigner_cpu_seconds": round(building, 1),
-        "recall": {searched: round(probed_share(exact_lists, among), 4) for searched, among in probed.items()},
-        "probes": found, "used": used,
-    }
-
-
-def probed_share(lists: np.ndarray, probed: np.ndarray) -> float:
-    """Share of the neighbours, in `lists` (Q, k), whose list is among a query's `probed` (Q, p)."""
-    return float(np.mean([np.isin(row, tried).mean() for row, tried in zip(lists, probed)]))
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Processor seconds and the result."""
-    started = time.process_time()
-    result = work()
-    return time.process_time() - started, result
-
-
 def merge_step(chosen: argparse.Namespace) -> dict[str, Any]:
     """The shards merged on disk: most anonymous memory (RssAnon, every 10 ms) and the hits beside those of the shards."""
     faiss.omp_set_num_threads(1)
@@ -249,7 +199,12 @@ def merge_step(chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-STEPS = {"spark": spark_step, "single": single_step, "quality": quality_step, "assign": assign_step, "merge": merge_step}
+STEPS = {
+    "spark": spark_step, "single": single_step, "quality": quality_step, "merge": merge_step,
+    "assign": lambda chosen: assign_step(settings_for(chosen).assign_excess),
+}
+OPTIONS = ("vectors", "lists", "codec", "single_rows", "single_iterations")
+"""What the result of a step depends on."""
 
 
 def embeddings(chosen: argparse.Namespace) -> list[Path]:
@@ -288,13 +243,14 @@ def main(arguments: list[str] | None = None) -> int:
 def kept(chosen: argparse.Namespace, step: str) -> dict[str, Any]:
     """What a step has found, now or at an earlier run."""
     path = chosen.folder / f"{step}.json"
-    if not path.exists():
+    options = {name: getattr(chosen, name) for name in OPTIONS}
+    if not path.exists() or json.loads(path.read_text())["options"] != options:
         command = [sys.executable, "-m", "benchmarks.index_build", "--step", step, "--folder", str(chosen.folder)]
-        for name in ("vectors", "lists", "codec", "single_rows", "single_iterations"):
+        for name in OPTIONS:
             command += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        path.write_text(done.stdout.splitlines()[-1])
-    found = json.loads(path.read_text())
+        path.write_text(json.dumps({"options": options, "found": json.loads(done.stdout.splitlines()[-1])}))
+    found = json.loads(path.read_text())["found"]
     print(f"{step}: {json.dumps(found)}", flush=True)
     return found
 

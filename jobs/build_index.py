@@ -24,7 +24,8 @@ from jobs.index.growing import BuildAnew, find_base, grow, merge
 from jobs.index.parts import model_day
 from jobs.index.plan import ShardTask, estimate_memory, fit_lists, plan_shards, read_row_groups, refuse_too_large
 from jobs.index.recall import figures_of
-from jobs.index.training import BadTraining, recipe_of, train_quantizer
+from jobs.index.row_files import BadTraining
+from jobs.index.training import recipe_of, train_quantizer
 from jobs.index.vectors import hash_sample
 from jobs.index.verifying import count_ids, inspect_index
 from jobs.runtime.errors import Blocked, InputError

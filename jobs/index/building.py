@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.index.measures import faulty_rows
@@ -69,24 +70,31 @@ def read_range(
 def _read_row_groups(
     task: ShardTask, dimension: int, wanted: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def holds(group: RowGroup) -> bool:
+        return wanted is None or bool(np.diff(np.searchsorted(wanted, [group.first, group.last + 1]))[0])
+
+    for path, ids, packed in read_batches(filter(holds, task.row_groups)):
+        mine = (ids >= task.first) & (ids < task.end)
+        mine &= True if wanted is None else among(ids, wanted)
+        if mine.any():
+            vectors = unpack_vectors(packed, dimension)
+            if not mine.all():  # else no copy
+                ids, vectors = ids[mine], vectors[mine]
+            refuse_faulty(path, ids, vectors)
+            yield ids, vectors
+
+
+def read_batches(groups: Iterable[RowGroup]) -> Iterator[tuple[str, np.ndarray, pa.Array]]:
+    """Path, dense ids int64 (n,), packed vectors: BATCH rows or fewer at a time. Raises BadVectors where ids do not ascend."""
     last = -1
-    for group in task.row_groups:
-        if wanted is not None and not np.diff(np.searchsorted(wanted, [group.first, group.last + 1]))[0]:
-            continue
+    for group in groups:
         with pq.ParquetFile(group.path) as file:
             for batch in file.iter_batches(BATCH, row_groups=[group.number], columns=["dense_id", "vector"]):
                 ids = batch.column("dense_id").to_numpy()
                 if (np.diff(ids, prepend=last) <= 0).any():
                     raise BadVectors(f"{group.path}: dense ids do not ascend; run embed_items again")
                 last = ids[-1]
-                mine = (ids >= task.first) & (ids < task.end)
-                mine &= True if wanted is None else among(ids, wanted)
-                if mine.any():
-                    vectors = unpack_vectors(batch.column("vector"), dimension)
-                    if not mine.all():  # else no copy
-                        ids, vectors = ids[mine], vectors[mine]
-                    refuse_faulty(group.path, ids, vectors)
-                    yield ids, vectors
+                yield group.path, ids, batch.column("vector")
 
 
 def refuse_faulty(where: str, ids: np.ndarray, vectors: np.ndarray) -> None:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from jobs.index.building import BadVectors, refuse_faulty
-from jobs.index.plan import BATCH, ShardTask
+from jobs.index.building import read_batches, refuse_faulty
+from jobs.index.plan import ShardTask
 from jobs.index.vectors import unpack_vectors
 from mmse_model.hashing import finish, hash_tokens
 
@@ -35,17 +34,10 @@ def sampled(
 
     Raises BadVectors where ids do not ascend or a sampled vector is not finite or not of unit norm.
     """
-    last = -1
-    for group in task.row_groups:
-        with pq.ParquetFile(group.path) as file:
-            for batch in file.iter_batches(BATCH, row_groups=[group.number], columns=["dense_id", "vector"]):
-                ids = batch.column("dense_id").to_numpy()
-                if (np.diff(ids, prepend=last) <= 0).any():
-                    raise BadVectors(f"{group.path}: dense ids do not ascend; run embed_items again")
-                last = ids[-1]
-                hashes = row_hashes(ids, seed, purpose)
-                mine = (ids >= task.first) & (ids < task.end) & (hashes <= np.uint64(bound - 1))
-                if mine.any():
-                    vectors = unpack_vectors(batch.column("vector"), dimension)[mine]
-                    refuse_faulty(group.path, ids[mine], vectors)
-                    yield ids[mine], vectors, hashes[mine]
+    for path, ids, packed in read_batches(task.row_groups):
+        hashes = row_hashes(ids, seed, purpose)
+        mine = (ids >= task.first) & (ids < task.end) & (hashes <= np.uint64(bound - 1))
+        if mine.any():
+            vectors = unpack_vectors(packed, dimension)[mine]
+            refuse_faulty(path, ids[mine], vectors)
+            yield ids[mine], vectors, hashes[mine]

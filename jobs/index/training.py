@@ -10,19 +10,19 @@ What a task does depends on dense ids and settings, not on the files of the embe
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
 
 from jobs.index.building import Trained
 from jobs.index.plan import BATCH, ShardTask, driver_sample, rows_at_once
+from jobs.index.row_files import complete, on_executors, read_rows, write_rows
 from jobs.index.sampling import bound_for, sampled
 from jobs.runtime.logs import log
 from jobs.runtime.sections import IndexSettings
@@ -44,14 +44,6 @@ from mmse_model.kmeans import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-T = TypeVar("T")
-Found = TypeVar("Found")
-
-
-class BadTraining(ValueError):
-    """A task's fault; one sentence."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -272,54 +264,3 @@ def _move(bounds: tuple[int, int], recipe: Recipe, groups: int) -> None:
             total = add_sums(total, Sums(lists[mine], file["counts"][mine], file["sums"][mine]))
     before = read_rows(recipe.path("centroids.f32"), recipe.dimension, low, high - low)
     write_rows(recipe.path(f"moved-{low:09d}.f32"), [move_centroids(before, low, total)])
-
-
-# -- files and executors -----------------------------------------------------------------
-
-
-def on_executors(spark: SparkSession, parts: Sequence[T], work: Callable[[T], Found]) -> list[Found]:
-    """One Spark task for each part, in their order. Raises BadTraining with the first fault that one reports."""
-    results = spark.sparkContext.parallelize(parts, len(parts)).map(partial(_guarded, work=work)).collect()
-    for fault in (fault for _, fault in results if fault):
-        raise BadTraining(fault)
-    return [found for found, _ in results]
-
-
-def _guarded(part: Any, work: Callable[[Any], Any]) -> tuple[Any, str | None]:
-    """What the work found, or the sentence that says why it could not."""
-    try:
-        with one_thread():
-            return work(part), None
-    except (ValueError, OSError) as error:
-        return None, str(error)
-
-
-class complete:
-    """A file to write that is there when the block ends, or not at all: another attempt of the task may be writing too."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._draft = path, path.with_name(f".{path.name}.{os.getpid()}")
-
-    def __enter__(self) -> Any:
-        self._file = open(self._draft, "wb")  # noqa: SIM115
-        return self._file
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.close()
-        if kind is None:
-            os.replace(self._draft, self._path)
-        else:
-            self._draft.unlink()
-
-
-def write_rows(path: Path, parts: Iterator[np.ndarray] | Sequence[np.ndarray]) -> None:
-    """Writes float32 rows one after the other, little-endian, without a header."""
-    with complete(path) as handle:
-        for part in parts:
-            handle.write(np.ascontiguousarray(part, dtype="<f4"))
-
-
-def read_rows(path: Path, dimension: int, first: int = 0, rows: int = -1) -> np.ndarray:
-    """float32 (n, D): `rows` rows from `first` on, all that follow where `rows` is -1."""
-    count = rows if rows < 0 else rows * dimension
-    return np.fromfile(path, dtype="<f4", count=count, offset=4 * dimension * first).reshape(-1, dimension)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from jobs.runtime import store
@@ -30,10 +31,10 @@ def unknown_actions(quarantine: DataFrame) -> Names:
     """The names of unknown actions with their events, by day, from committed rows."""
     day = F.substring_index(F.substring_index("file", "/", 1), "dt=", -1).alias("day")
     found = quarantine.where(F.col("reason") == UNUSED).groupBy(day, F.coalesce("value", F.lit("")).alias("name")).count()
+    place = F.row_number().over(Window.partitionBy("day").orderBy(F.desc("count"), "name"))
     by_day: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in found.orderBy("day", F.desc("count"), "name").limit(MOST * 366).collect():
-        if len(by_day[row["day"]]) < MOST:
-            by_day[row["day"]][row["name"]] = row["count"]
+    for row in found.withColumn("place", place).where(F.col("place") <= MOST).orderBy("day", "place").collect():
+        by_day[row["day"]][row["name"]] = row["count"]
     return by_day
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,12 @@ from jobs.runtime.config import load_config
 from jobs.runtime.job import run_job
 from mmse_model.index_files import ASSIGNER
 from tests.cluster.chain import content_hashes
-from tests.cluster.test_killed_worker import PATIENCE, executors
+from tests.cluster.test_killed_worker import PATIENCE, kill_one_when
 from tests.jobs.published import DAY, publish_embeddings, publish_model, unit_vectors
 
 ROWS = 12_000
+SAMPLED = "index/dt=*/run=*/**/sample-*.f32"
+"""Files that a training begins with."""
 
 
 def settings(folder: Path, warehouse: str) -> list[str]:
@@ -30,17 +29,6 @@ def settings(folder: Path, warehouse: str) -> list[str]:
     index = {"lists": 200, "two_level_lists": 16, "assign_excess": 0.9, "rows_per_shard": 3_000, "verify_queries": 50}
     paths = {name: folder / name for name in ("raw", "reports")} | {"warehouse": folder / warehouse}
     return [*(f"paths.{name}={path}" for name, path in paths.items()), *(f"index.{name}={value}" for name, value in index.items())]
-
-
-def kill_one_when(work: Path, warehouse: Path, killed: list[int]) -> None:
-    """Kills the first executor as soon as a sample of the training has been written."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not killed:
-        if any(warehouse.glob("index/dt=*/run=*/**/sample-*.f32")):
-            for pid in executors(work)[:1]:
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -52,7 +40,7 @@ def test_an_index_is_the_same_on_two_workers_one_of_which_is_killed_in_the_middl
     run_job(JOB, config, DAY, lambda: spark)
     killed: list[int] = []
     with standalone_cluster(tmp_path / "cluster") as cluster:
-        killer = threading.Thread(target=kill_one_when, args=(cluster.work, tmp_path / "there", killed))
+        killer = threading.Thread(target=kill_one_when, args=(cluster.work, tmp_path / "there", SAMPLED, killed))
         killer.start()
         given = [f"--set={value}" for value in settings(tmp_path, "there")]
         done = cluster.submit("build_index", "--config", "conf/demo.yaml", "--date", DAY.isoformat(), *given, timeout=PATIENCE)

@@ -34,11 +34,11 @@ def executors(work: Path) -> list[int]:
     return sorted(found)
 
 
-def kill_one_when(work: Path, begun: Path, killed: list[int]) -> None:
-    """Kills the first executor as soon as a file of the job's scratch has been written."""
+def kill_one_when(work: Path, folder: Path, begun: str, killed: list[int]) -> None:
+    """Kills the first executor as soon as a file that matches `begun` is there below `folder`."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not killed:
-        if any(begun.glob("_staging-*/candidates/*.parquet")):
+        if any(folder.glob(begun)):
             for pid in executors(work)[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -50,8 +50,8 @@ def test_tuples_are_the_same_on_two_workers_one_of_which_is_killed_in_the_middle
     before = content_hashes(local / "local")
     runs, killed = SnapshotLog(local / "local").head().snapshots, []
     with standalone_cluster(tmp_path / "cluster") as cluster:
-        begun = local / "local" / "tuples"
-        killer = threading.Thread(target=kill_one_when, args=(cluster.work, begun, killed))
+        begun = (local / "local" / "tuples", "_staging-*/candidates/*.parquet")
+        killer = threading.Thread(target=kill_one_when, args=(cluster.work, *begun, killed))
         killer.start()
         settings = [f"--set={s}" for s in overrides(local, "local")]
         done = cluster.submit("build_tuples", "--config", "conf/demo.yaml", "--date", DAY, *settings, timeout=PATIENCE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -69,6 +68,6 @@ def eight_days(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def morning(spark: SparkSession, eight_days: Path, tmp_path: Path) -> Iterator[Morning]:
+def morning(spark: SparkSession, eight_days: Path, tmp_path: Path) -> Morning:
     shutil.copytree(eight_days, tmp_path / "shop")
-    yield Morning(spark, tmp_path / "shop")
+    return Morning(spark, tmp_path / "shop")

@@ -67,7 +67,13 @@ def test_an_hour_is_missing_where_fifty_rows_or_more_are_usual_and_under_a_tenth
     assert compare("h:missing", DT, binned("h", 4, 0, 9), past[1:]) is None
 
 
-def test_hours_are_those_of_the_same_weekday_where_there_is_one() -> None:
+def test_an_hour_that_one_day_before_lacked_as_well_is_not_missing() -> None:
+    past = [(dt, binned("h", n)) for n, (dt, _) in zip((100, 100, 30), before(1, 1, 1))]
+    assert compare("h:missing", DT, binned("h", 0), past) == 0.0
+    assert compare("h:missing", DT, binned("h", 0), [(dt, binned("h", 100)) for dt, _ in past]) == 1.0
+
+
+def test_an_hour_that_the_same_weekday_does_not_have_is_not_missing() -> None:
     past = [("2026-01-22", binned("h", 10)), *((dt, binned("h", 100)) for dt, _ in before(1, 1, 1))]
     assert compare("h:missing", DT, binned("h", 0), past) == 0.0
 
