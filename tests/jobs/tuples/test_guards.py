@@ -23,6 +23,7 @@ from mmse_model.batch import EMPTY
 from tests.jobs.published import DAY
 from tests.jobs.tuples.small_shop import OWN, publish_shop, shop_config
 
+pytestmark = pytest.mark.slow
 Leak = Callable[[], dict[str, Any]]
 
 
