@@ -17,6 +17,7 @@ before finds).
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from jobs.tuples.candidates import slot_stages
 from jobs.tuples.catalogue import ITEM_TEXT, bloom_filters, wanted_items
 from jobs.tuples.choosing import Chosen, choose, converted_pairs, entries_trained_on, positive_pairs, slot_count
 from jobs.tuples.guards import Masks, guard
+from jobs.tuples.opening import files_not_opened
 from jobs.tuples.packing import Shapes, assemble_stream, assemble_tuples, spell_items
 from jobs.tuples.placement import number_rows, rows_per_group, writer_options
 from jobs.tuples.proposal import Proposal, popularity_of, stream_entries
@@ -111,10 +113,15 @@ def write_tuples(context: JobContext, chosen: Chosen, drawn: Drawn, grains: Grai
     facts = facts_of(config, chosen, drawn, grains)
     every = max(1, chosen.rows.get(TRAIN, 0) // GUARDED)
     masks = Masks(positive_pairs(chosen.candidates), every, config.tuples.known_positives)
+    guarded = guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes, masks, config.tuples.max_per_query)
+
+    def measure(written: DataFrame) -> Mapping[str, float]:
+        return {**guarded(written), "files_not_opened": files_not_opened(written, facts["shapes"])}
+
     context.write(
         "tuples", rows, facts=facts, metrics=tuple_metrics(facts), split_by="split",
         options=writer_options(list(TUPLES.packed), chosen.row_group_rows),
-        measure=guard(chosen.requests, drawn.spelled, converted, config.tuples.gap_minutes, masks),
+        measure=measure,
     )
     context.notes.update({split: chosen.rows.get(split, 0) for split in SPLITS})
 

@@ -26,6 +26,7 @@ from jobs.ingest.judge import accepted, decided, documents, firsts, judge_events
 from jobs.ingest.ledger import conservation, ledger_frame, ledger_rows
 from jobs.ingest.lines import count_lines, read_lines
 from jobs.ingest.merge import merge_documents
+from jobs.ingest.orphans import orphan_share
 from jobs.ingest.privacy import hide_keys, load_user_keys
 from jobs.ingest.redelivery import content_key, repeated_requests
 from jobs.ingest.scratch import files_named_in_errors, keep, scratch_folder
@@ -127,6 +128,8 @@ def write_ledger(
     days = [delivery.day for delivery in found]
     unknown = unknown_actions(context.written("quarantine", days))
     new = new_names(unknown, days, names_of_days(context))
+    orphans = orphan_shares(context, days)
+    figures = {day: {"new_actions": float(len(new[day])), "orphan_event_share": orphans[day]} for day in days}
     of_day[FACT] = unknown
     by_day = {
         delivery.day: {
@@ -137,16 +140,23 @@ def write_ledger(
     }
     context.write_days(
         "ledger", ledger_frame(context.spark, rows), days, "arrival_date", facts=by_day,
-        describe=lambda ledger: with_metric(conservation(ledger, counted, rows_by_day), "new_actions", new),
+        describe=lambda ledger: with_metrics(conservation(ledger, counted, rows_by_day), figures),
     )
     context.notes.update(summary(rows))
 
 
-def with_metric(
-    described: dict[str, tuple[dict[str, int], dict[str, float]]], name: str, found: dict[str, list[str]]
+def orphan_shares(context: JobContext, days: list[str]) -> dict[str, float]:
+    """Of every day written, the share of its events whose search is in no request of the run or within reach before it."""
+    earlier = published(context, "requests", days, F.col("query_id"))
+    known = context.written("requests", days).select("query_id").union(earlier.select("key"))
+    return {day: orphan_share(context.written("events", [day]), known) for day in days}
+
+
+def with_metrics(
+    described: dict[str, tuple[dict[str, int], dict[str, float]]], figures: dict[str, dict[str, float]]
 ) -> dict[str, tuple[dict[str, int], dict[str, float]]]:
-    """What is said of each day, with the number of `found` as one more metric."""
-    return {day: (facts, {**metrics, name: float(len(found[day]))}) for day, (facts, metrics) in described.items()}
+    """What is said of each day, with that day's `figures` among the metrics."""
+    return {day: (facts, {**metrics, **figures[day]}) for day, (facts, metrics) in described.items()}
 
 
 JOB = Job(

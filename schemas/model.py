@@ -29,6 +29,8 @@ EMBEDDINGS = Dataset(
         Check("unknown_items", "critical", high=0, doc="vectors without an available item"),
         Check("not_finite", "critical", high=0),
         Check("norm_off_one", "critical", high=0, doc="vectors whose norm is outside 1 +- 1e-3"),
+        Check("equal_vectors_share", "warning", high=0.01, doc="vectors that are another's, though the tower read other text"),
+        Check("equal_vectors_share", "critical", high=0.1),
         Check("carried_over_off", "critical", high=0, doc="of a sample: vectors that the tower gives otherwise now"),
         Check("mean_pairwise_cosine", "critical", high=0.9, doc="of a sample; collapsed towers point one way"),
         Check("effective_rank", "critical", low=4.0, doc="of a sample"),

@@ -54,6 +54,9 @@ TUPLES = Dataset(
             "positives_unmasked", "critical", high=0,
             doc="of sampled queries: training tuples that do not know the query's positives, which would count as negatives",
         ),
+        Check("queries_over_cap", "critical", high=0, doc="queries with more training tuples than tuples.max_per_query"),
+        Check("head_query_share", "warning", high=0.5, doc="of the training tuples, those of the 100 most frequent queries"),
+        Check("files_not_opened", "critical", high=0, doc="of a file per split, those that the trainer's reader refuses"),
         Check(
             "positives_among_own_negatives", "critical", high=0,
             doc="items that the same query led to a click on, among a tuple's own negatives",

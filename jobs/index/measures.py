@@ -26,7 +26,7 @@ def measure_embeddings(embeddings: DataFrame, eligible: DataFrame, dimension: in
     figures = tally(embeddings, dimension)
     rows = int(figures.pop("vectors"))
     _, sample = hash_sample(embeddings, rows, SAMPLE, dimension, seed, "measure")
-    return {**figures, **coverage(embeddings, eligible), **spread(sample)}
+    return {**figures, **coverage(embeddings, eligible), "equal_vectors_share": equal_share(embeddings), **spread(sample)}
 
 
 def tally(embeddings: DataFrame, dimension: int) -> dict[str, float]:
@@ -68,6 +68,15 @@ def coverage(embeddings: DataFrame, eligible: DataFrame) -> dict[str, float]:
         F.count_if(F.col("wanted").isNull()).alias("unknown_items"),
     ).first()
     return {name: float(value) for name, value in row.asDict().items()}
+
+
+def equal_share(embeddings: DataFrame) -> float:
+    """1 - different vectors / different inputs, 0 at least: items of one text have one vector, and are no fault."""
+    from pyspark.sql import functions as F
+
+    vectors = embeddings.select(F.xxhash64("vector")).distinct().count()
+    inputs = embeddings.select("inputs").distinct().count()
+    return max(0.0, 1 - vectors / inputs) if inputs else 0.0
 
 
 def spread(sample: np.ndarray) -> dict[str, float]:

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from jobs.runtime.logs import log
 from jobs.tuples.packing import Batches, unpack
 from jobs.tuples.splits import TRAIN, VALIDATION
+from jobs.tuples.spread import head_query_share, over_cap
 from mmse_model.batch import EMPTY
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ STANDING = "query_id string, query_norm string, split string, ts timestamp, own 
 
 
 def guard(
-    requests: DataFrame, items: DataFrame, converted: DataFrame | None, gap_minutes: int, masks: Masks
+    requests: DataFrame, items: DataFrame, converted: DataFrame | None, gap_minutes: int, masks: Masks, most: int
 ) -> Callable[[DataFrame], Mapping[str, float]]:
     """A measure of committed tuples.
 
@@ -38,6 +39,7 @@ def guard(
         converted: `query_norm, dense_id` that led to a click, cart or order in training; None without own negatives.
         gap_minutes: Between training labels and validation requests.
         masks: What the known positives of sampled queries must be.
+        most: Training tuples that a query may have.
     """
 
     def measure(tuples: DataFrame) -> Mapping[str, float]:
@@ -49,8 +51,10 @@ def guard(
             "items_from_the_future": items_from_the_future(standing, items),
             "positives_among_own_negatives": None if converted is None else positives_among_own(standing, converted),
             "positives_unmasked": unmasked(tuples, masks),
+            "queries_over_cap": over_cap(tuples, most),
         }
-        return {rule: 0.0 if rows is None else float(count(rule, rows)) for rule, rows in broken.items()}
+        share = {"head_query_share": head_query_share(tuples)}
+        return share | {rule: 0.0 if rows is None else float(count(rule, rows)) for rule, rows in broken.items()}
 
     return measure
 

@@ -21,7 +21,7 @@ NO_BOUNDS = {
     name: {} for name in (
         "events.rows.critical", "events.clicks.critical", "requests.rows.critical", "ledger.quarantined_share.critical",
         "requests.empty_query_share.critical", "ledger.no_object_id_share.critical",
-        "impressions.clicks_at:psi.critical",
+        "impressions.clicks_at:psi.critical", "ledger.orphan_event_share.critical",
     )
 }
 """A handful of records is no shop: bounds on shares would block what these tests are about."""

@@ -89,7 +89,7 @@ def publish_embeddings(
     facts = {"dimension": DIMENSION, "block": block, "model": model, "items": "0" * 64, "numbering": "1"}
     good = {
         "missing_items": 0.0, "unknown_items": 0.0, "not_finite": 0.0, "norm_off_one": 0.0, "carried_over_off": 0.0,
-        "mean_pairwise_cosine": 0.1, "effective_rank": 8.0,
+        "mean_pairwise_cosine": 0.1, "effective_rank": 8.0, "equal_vectors_share": 0.0,
     }
 
     def write(context: JobContext) -> None:

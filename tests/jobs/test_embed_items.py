@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from jobs.embed_items import JOB, embed, task_count
 from jobs.index.earlier import EarlierVectors
 from jobs.index.encoding import gathered, inputs_hash
-from jobs.index.measures import coverage, spread, tally
+from jobs.index.measures import coverage, equal_share, spread, tally
 from jobs.index.plan import read_row_groups
 from jobs.index.vectors import hash_sample, pack_vectors, unpack_vectors
 from jobs.runtime.config import Config
@@ -152,6 +152,14 @@ def test_missing_and_unknown_items_are_counted(spark: Any) -> None:
     eligible = spark.createDataFrame([(n, f"o{n}") for n in range(10)], "dense_id bigint, object_id string")
     frame = spark.createDataFrame(embedding_rows(np.arange(2, 11), unit_vectors(9)))
     assert coverage(frame, eligible) == {"missing_items": 2, "unknown_items": 1}
+
+
+def test_vectors_that_are_equal_though_their_items_are_not_are_a_share_of_the_different_inputs(spark: Any) -> None:
+    """Ten vectors: two items of one text share theirs, two of other texts have that of another: 7 vectors of 9 inputs."""
+    vectors = unit_vectors(10)
+    vectors[1], vectors[3], vectors[5] = vectors[0], vectors[2], vectors[4]
+    frame = spark.createDataFrame(embedding_rows(np.arange(10), vectors, {n: max(n, 1) for n in range(10)}))
+    assert equal_share(frame) == pytest.approx(1 - 7 / 9)
 
 
 def test_spread_of_vectors_that_all_differ_and_of_vectors_that_are_one() -> None:

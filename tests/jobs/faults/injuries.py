@@ -86,6 +86,10 @@ def of_no_item(event: Document) -> None:
     event.get("event_attributes", {}).pop("object", None)
 
 
+def of_another_search(event: Document) -> None:
+    event["query_id"] = "other-" + str(event.get("query_id"))
+
+
 def teleported(event: Document) -> None:
     event["action_name"] = "teleport"
 

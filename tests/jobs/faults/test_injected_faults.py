@@ -78,6 +78,11 @@ def test_three_in_a_hundred_events_of_no_item(morning: Morning) -> None:
     stopped_by(morning.run("ingest_logs"), {"ledger.no_object_id_share.critical"})
 
 
+def test_half_the_events_name_searches_that_nobody_made(morning: Morning) -> None:
+    injuries.rewrite(morning.raw, "events", injuries.changed(injuries.of_another_search, every=2))
+    stopped_by(morning.run("ingest_logs"), {"ledger.orphan_event_share.critical"})
+
+
 def test_clicks_sent_twice_change_nothing_but_the_share_of_duplicates(morning: Morning) -> None:
     morning.run("ingest_logs")
     clean = hashes(morning)

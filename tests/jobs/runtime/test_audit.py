@@ -246,7 +246,7 @@ def ledger_job(spark: SparkSession, rows: list[tuple[str, str | None, str]]) -> 
             F.to_date("day").alias("arrived"),
         )
         days = ["2026-01-07", DT]
-        conserved = {day: ({}, {"unaccounted_records": 0.0, "new_actions": 0.0}) for day in days}
+        conserved = {day: ({}, {"unaccounted_records": 0.0, "new_actions": 0.0, "orphan_event_share": 0.0}) for day in days}
         context.write_days("ledger", frame, days, "arrived", describe=lambda ledger: conserved)
 
     return Job("ingest_logs", (), ("ledger",), run)
