@@ -3,51 +3,48 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from jobs.labels.conversions import CONVERSIONS, conversion_events
+from jobs.runtime.tally import Cell, Described, Tally
 from mmse_model.config import StageSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row
+    from pyspark.sql import DataFrame
 
 POSITIONS = 48
 """Positions with a click rate of their own; four pages of twelve."""
 BINS = 24
 """Positions whose clicks are compared with earlier days, from the last on together."""
 
-Described = dict[str, tuple[Mapping[str, Any], Mapping[str, float]]]
-"""day -> (facts, metrics)"""
+IMPRESSION_COUNTS = {
+    "shown": "count(*)", "clicks": "count(clicked_ts)", "not_examined": "count_if(not examined)",
+    "refined": "count_if(user_refined)",
+}
 
 
-def describe_impressions(days: Iterable[str], stages: Iterable[StageSettings]) -> Callable[[DataFrame], Described]:
+def describe_impressions(days: Iterable[str], stages: Iterable[StageSettings]) -> Tally:
     """By day: `funnel` (impressions by furthest stage), `clicks_by_position` ([position, impressions, clicks]).
 
     The metrics count what may not be: an impression in a stage that asks for examination alone, which was not
     examined, or whose list the user sorted or filtered.
     """
-    configured = tuple(stages)
+    configured, wanted = tuple(stages), tuple(days)
     examined_only = {stage.name for stage in configured if stage.evidence == "examined"}
     names = {None, *(stage.name for stage in configured)}
 
-    def describe(impressions: DataFrame) -> Described:
-        place = F.when(F.col("position") <= POSITIONS, F.col("position")).alias("place")
-        counted = impressions.groupBy(F.col("event_date").cast("string").alias("day"), "stage", place).agg(
-            F.count("*").alias("shown"), F.count("clicked_ts").alias("clicks"),
-            F.count_if(~F.col("examined")).alias("not_examined"), F.count_if("user_refined").alias("refined"),
-        )
-        by_day: dict[str, list[Row]] = {day: [] for day in days}
-        for row in counted.collect():  # at most stages x (POSITIONS + 1) rows a day
-            by_day[row["day"]].append(row)
+    def describe(cells: Mapping[str, Sequence[Cell]]) -> Described:
+        by_day = {day: cells.get(day, ()) for day in wanted}
         return {day: (_funnel(rows), _wrong(rows, examined_only, names) | clicks_at(rows)) for day, rows in by_day.items()}
 
-    return describe
+    place = f"case when position <= {POSITIONS} then position end"
+    return Tally({"stage": "stage", "place": place}, IMPRESSION_COUNTS, describe)
 
 
-def _funnel(rows: list[Row]) -> dict[str, Any]:
+def _funnel(rows: Sequence[Cell]) -> dict[str, Any]:
     funnel: Counter[str] = Counter()
     places: Counter[tuple[int, str]] = Counter()
     for row in rows:
@@ -57,7 +54,7 @@ def _funnel(rows: list[Row]) -> dict[str, Any]:
     return {"funnel": dict(sorted(funnel.items())), "clicks_by_position": _by_position(places)}
 
 
-def _wrong(rows: list[Row], examined_only: set[str], names: set[str | None]) -> dict[str, float]:
+def _wrong(rows: Sequence[Cell], examined_only: set[str], names: set[str | None]) -> dict[str, float]:
     unclicked = [row for row in rows if row["stage"] in examined_only]
     return {
         "unclicked_not_examined": float(sum(row["not_examined"] for row in unclicked)),
@@ -66,7 +63,7 @@ def _wrong(rows: list[Row], examined_only: set[str], names: set[str | None]) -> 
     }
 
 
-def clicks_at(rows: Iterable[Mapping[str, Any] | Row]) -> dict[str, float]:
+def clicks_at(rows: Iterable[Cell]) -> dict[str, float]:
     """`clicks_at:00` is the clicked items at the first position, `clicks_at:23` those from the 24th to POSITIONS together."""
     counts = [0] * BINS
     for row in rows:
@@ -80,17 +77,17 @@ def _by_position(counts: Counter[tuple[int, str]]) -> list[list[int]]:
     return [[p, counts[p, "shown"], counts[p, "clicks"]] for p in positions]
 
 
-def describe_attributions(totals: Mapping[str, Counter[str]]) -> Callable[[DataFrame], Described]:
+def describe_attributions(totals: Mapping[str, Counter[str]]) -> Tally:
     """Counts attributions by action and rule, and compares them with `totals` (`conversions_by_day`)."""
 
-    def describe(attributions: DataFrame) -> Described:
+    def describe(cells: Mapping[str, Sequence[Cell]]) -> Described:
         by_rule: dict[str, dict[str, Counter[str]]] = {day: defaultdict(Counter) for day in totals}
-        grouped = attributions.groupBy(F.col("event_date").cast("string").alias("day"), "action", "rule").count()
-        for row in grouped.collect():  # at most actions x rules rows a day
-            by_rule[row["day"]][row["action"]][row["rule"]] += row["count"]
+        for day in totals:
+            for cell in cells.get(day, ()):  # at most actions x rules
+                by_rule[day][cell["action"]][cell["rule"]] += cell["found"]
         return {day: _accounted(by_rule[day], totals[day]) for day in totals}
 
-    return describe
+    return Tally({"action": "action", "rule": "rule"}, {"found": "count(*)"}, describe)
 
 
 def _accounted(by_rule: Mapping[str, Counter[str]], total: Counter[str]) -> tuple[dict[str, Any], dict[str, float]]:

@@ -26,6 +26,7 @@ from jobs.runtime.manifest import Manifest, check_declared
 from jobs.runtime.profile import Profile
 from jobs.runtime.session import start_session
 from jobs.runtime.snapshots import Entry, Key, SnapshotLog
+from jobs.runtime.tally import Described
 from jobs.runtime.verdict import RunVerdict
 from jobs.runtime.version import code_version
 from schemas import DATASETS
@@ -168,13 +169,14 @@ class JobContext:
     def write_days(
         self, dataset: str, frame: DataFrame, days: Iterable[str], day_column: str, *,
         facts: Mapping[str, Any] | None = None, options: Mapping[str, str] | None = None,
-        describe: Callable[[DataFrame], Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]]] | None = None,
+        describe: Callable[[DataFrame], Described] | None = None,
     ) -> dict[str, Manifest]:
         """Writes rows of several days in one pass, split by `day_column` (a date of the frame).
 
         `day_column` may be outside the dataset's columns. Every one of `days` gets a run, empty or
         not; `facts` maps a day to that day's facts. `describe` is called once, with the committed rows
-        of all the days, and maps a day to more facts and to metrics that join that day's profile.
+        of all the days, and maps a day to more facts and to metrics that join that day's profile; a Tally
+        is counted while the profile reads the rows, by the days they were written for.
         """
         from pyspark.sql import functions as F
 
@@ -183,9 +185,7 @@ class JobContext:
         declared = store.check_columns(frame.select(*DATASETS[dataset].column_names), DATASETS[dataset])
         split = frame.select(*declared.columns, F.col(day_column).alias("_day"))
         store.write_rows_by_day(staging, split, "_day", folders, options or {})
-        found = describe(store.read_folders(self.spark, DATASETS[dataset], folders.values())) if describe else {}
-
-        profiles = store.profile_folders(self.spark, DATASETS[dataset], folders)
+        profiles, found = store.describe_folders(self.spark, DATASETS[dataset], folders, describe)
 
         def manifest(day: str, folder: Path) -> Manifest:
             more, metrics = found.get(day, ({}, {}))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+from jobs.runtime.tally import Cell, Tally, added_up, additive_parts, counted
 from schemas import Dataset
 
 Profile = tuple[int, int, dict[str, float]]
@@ -23,12 +26,14 @@ def row_hash_sql(dataset: Dataset) -> str:
 
 def profile_expressions(dataset: Dataset) -> list[str]:
     """Spark SQL aggregates, each with its alias: rows, hash sum, nulls, declared metrics."""
-    expressions = ["count(*) as `rows`", f"{_sum_of_hashes(row_hash_sql(dataset))} as `hash_total`"]
-    for column in dataset.columns:
-        if not column.nullable:
-            expressions.append(f"count_if(`{column.name}` is null) as `nulls:{column.name}`")
-    expressions += [f"cast({m.sql} as double) as `{m.name}`" for m in dataset.figures]
-    return expressions
+    figures = _counts(dataset) | {m.name: f"cast({m.sql} as double)" for m in dataset.figures}
+    return [f"{sql} as `{name}`" for name, sql in figures.items()]
+
+
+def _counts(dataset: Dataset) -> dict[str, str]:
+    """Name -> Spark SQL of what every dataset has: rows, hash sum, nulls. All of them can be added up."""
+    nulls = {f"nulls:{c.name}": f"count_if(`{c.name}` is null)" for c in dataset.columns if not c.nullable}
+    return {"rows": "count(*)", "hash_total": _sum_of_hashes(row_hash_sql(dataset)), **nulls}
 
 
 def _sum_of_hashes(row_hash: str) -> str:
@@ -63,6 +68,23 @@ def profile_groups(frame: Any, dataset: Dataset, group: str) -> dict[str, Profil
         value = figures.pop(group)
         found[value] = _profile(figures, dataset, twice.get((value,), 0))
     return found
+
+
+def profile_cells(
+    frame: Any, dataset: Dataset, group: str, tally: Tally
+) -> tuple[dict[str, Profile], dict[str, Sequence[Cell]]]:
+    """`profile_groups` of a dataset whose figures are additive, and the cells of a tally of each group, in the same scan."""
+    # A prefix, for a tally may name its columns as it likes.
+    parts = {f"figure {name}": sql for name, sql in (_counts(dataset) | additive_parts(dataset.figures)).items()}
+    by_group: dict[str, list[Cell]] = defaultdict(list)
+    for cell in counted(frame, {group: group, **tally.by}, parts | tally.counts):
+        by_group[cell[group]].append(cell)
+    twice = _duplicates(frame, dataset.key, (group,)) if dataset.key else {}
+    profiles = {}
+    for value, cells in by_group.items():
+        figures = {name.removeprefix("figure "): total for name, total in added_up(cells, parts).items()}
+        profiles[value] = _profile(figures, dataset, twice.get((value,), 0))
+    return profiles, dict(by_group)
 
 
 def _profile(figures: dict[str, Any], dataset: Dataset, duplicates: int) -> Profile:
