@@ -24,6 +24,7 @@ from jobs.runtime.fail_at import reached
 from jobs.runtime.manifest import NAME as MANIFEST
 from jobs.runtime.manifest import Manifest, check_declared
 from jobs.runtime.profile import Profile
+from jobs.runtime.readback import describe_folders
 from jobs.runtime.session import start_session
 from jobs.runtime.snapshots import Entry, Key, SnapshotLog
 from jobs.runtime.tally import Described
@@ -185,7 +186,7 @@ class JobContext:
         declared = store.check_columns(frame.select(*DATASETS[dataset].column_names), DATASETS[dataset])
         split = frame.select(*declared.columns, F.col(day_column).alias("_day"))
         store.write_rows_by_day(staging, split, "_day", folders, options or {})
-        profiles, found = store.describe_folders(self.spark, DATASETS[dataset], folders, describe)
+        profiles, found = describe_folders(self.spark, DATASETS[dataset], folders, describe)
 
         def manifest(day: str, folder: Path) -> Manifest:
             more, metrics = found.get(day, ({}, {}))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from jobs.runtime.keys import duplicate_keys, duplicates
 from jobs.runtime.tally import Cell, Tally, added_up, additive_parts, counted
 from schemas import Dataset
 
@@ -42,15 +43,10 @@ def _sum_of_hashes(row_hash: str) -> str:
     return f"coalesce(cast({high} as decimal(20, 0)) * {2**32}L + cast({low} as decimal(20, 0)), 0)"
 
 
-def duplicate_keys(frame: Any, key: tuple[str, ...]) -> int:
-    """Rows beyond the first of their key."""
-    return _duplicates(frame, key, ()).get((), 0)
-
-
 def profile(frame: Any, dataset: Dataset) -> Profile:
     """Rows, the order-free sum of row hashes, and the metrics of a dataset (duplicate keys included)."""
     row = frame.selectExpr(*profile_expressions(dataset)).first().asDict()
-    return _profile(row, dataset, duplicate_keys(frame, dataset.key) if dataset.key else 0)
+    return _profile(row, dataset, duplicate_keys(frame, dataset.key, row["rows"]) if dataset.key else 0)
 
 
 def profile_groups(frame: Any, dataset: Dataset, group: str) -> dict[str, Profile]:
@@ -61,7 +57,7 @@ def profile_groups(frame: Any, dataset: Dataset, group: str) -> dict[str, Profil
     from pyspark.sql import functions as F
 
     rows = frame.groupBy(group).agg(*[F.expr(e) for e in profile_expressions(dataset)]).collect()
-    twice = _duplicates(frame, dataset.key, (group,)) if dataset.key else {}
+    twice = duplicates(frame, dataset.key, (group,), sum(row["rows"] for row in rows)) if dataset.key else {}
     found = {}
     for row in rows:
         figures = row.asDict()
@@ -79,11 +75,13 @@ def profile_cells(
     by_group: dict[str, list[Cell]] = defaultdict(list)
     for cell in counted(frame, {group: group, **tally.by}, parts | tally.counts):
         by_group[cell[group]].append(cell)
-    twice = _duplicates(frame, dataset.key, (group,)) if dataset.key else {}
+    found = {value: added_up(cells, parts) for value, cells in by_group.items()}
+    rows = sum(figures["figure rows"] for figures in found.values())
+    twice = duplicates(frame, dataset.key, (group,), rows) if dataset.key else {}
     profiles = {}
-    for value, cells in by_group.items():
-        figures = {name.removeprefix("figure "): total for name, total in added_up(cells, parts).items()}
-        profiles[value] = _profile(figures, dataset, twice.get((value,), 0))
+    for value, figures in found.items():
+        named = {name.removeprefix("figure "): total for name, total in figures.items()}
+        profiles[value] = _profile(named, dataset, twice.get((value,), 0))
     return profiles, dict(by_group)
 
 
@@ -94,19 +92,3 @@ def _profile(figures: dict[str, Any], dataset: Dataset, duplicates: int) -> Prof
     if dataset.key:
         metrics["duplicate_keys"] = float(duplicates)
     return rows, total, metrics
-
-
-def _duplicates(frame: Any, key: tuple[str, ...], groups: tuple[str, ...]) -> dict[tuple[Any, ...], int]:
-    """Rows beyond the first of their key, by the values of `groups`; a group without any is absent.
-
-    Where no two rows agree in a 64-bit hash of the key no two keys are equal, and eight bytes a row have to be sorted
-    out instead of whole keys; else the keys themselves are counted.
-    """
-    from pyspark.sql import functions as F
-
-    hashed = frame.select(F.xxhash64(*groups, *key).alias("_hash")).groupBy("_hash").count()
-    if hashed.where("count > 1").isEmpty():
-        return {}
-    repeated = frame.groupBy(*groups, *key).count().where("count > 1")
-    counted = repeated.groupBy(*groups).agg(F.sum(F.col("count") - 1).alias("_n")).where("_n is not null")
-    return {tuple(row[g] for g in groups): int(row["_n"]) for row in counted.collect()}

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 from jobs.runtime.errors import InputError
 from jobs.runtime.fail_at import reached
 from jobs.runtime.manifest import FileFacts, Manifest, file_sha256, files_content_hash, rows_content_hash
-from jobs.runtime.profile import Profile, profile, profile_cells, profile_groups
-from jobs.runtime.tally import Described, Tally, is_additive
+from jobs.runtime.profile import Profile, profile
 from schemas import Dataset
 
 if TYPE_CHECKING:
@@ -105,37 +104,6 @@ def read_rows(spark: Any, dataset: Dataset, paths: Iterable[Path]) -> DataFrame:
 def read_folders(spark: Any, dataset: Dataset, folders: Iterable[Path]) -> DataFrame:
     """A frame over every Parquet file below `folders`."""
     return read_rows(spark, dataset, [path for folder in folders for path in sorted(folder.rglob("*.parquet"))])
-
-
-def describe_folders(
-    spark: Any, dataset: Dataset, folders: Mapping[str, Path], describe: Callable[[DataFrame], Described] | None = None
-) -> tuple[dict[str, Profile], Described]:
-    """The profile of every day's written files and what `describe` says of the days; `folders` maps a day to its run folder.
-
-    The files are read once, by the profile: a tally is counted on the way, unless some figure cannot be added up from its
-    cells. Any other `describe` reads them for itself.
-    """
-    if isinstance(describe, Tally) and is_additive(dataset):
-        profiles, cells = _profile_days(spark, dataset, folders, lambda rows, day: profile_cells(rows, dataset, day, describe))
-        return profiles, describe.describe(cells)
-    described = describe(read_folders(spark, dataset, folders.values())) if describe else {}
-    return _profile_days(spark, dataset, folders, lambda rows, day: (profile_groups(rows, dataset, day), {}))[0], described
-
-
-def _profile_days(
-    spark: Any, dataset: Dataset, folders: Mapping[str, Path],
-    profile_by: Callable[[DataFrame, str], tuple[dict[str, Profile], dict[str, Any]]],
-) -> tuple[dict[str, Profile], dict[str, Any]]:
-    """What `profile_by` finds in the rows by their column of the day; a day without rows has the profile of an empty frame."""
-    from pyspark.sql import functions as F
-
-    by_day: dict[str, Profile] = {}
-    more: dict[str, Any] = {}
-    if any(any(folder.rglob("*.parquet")) for folder in folders.values()):
-        day = F.substring_index(F.substring_index(F.col("_metadata.file_path"), "/run=", 1), "/dt=", -1)
-        by_day, more = profile_by(read_folders(spark, dataset, folders.values()).withColumn("_day", day), "_day")
-    nothing = None if by_day.keys() >= folders.keys() else profile(read_rows(spark, dataset, []), dataset)
-    return {day: by_day.get(day) or nothing for day in folders}, more  # type: ignore[misc]
 
 
 def describe_rows(

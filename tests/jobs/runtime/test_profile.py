@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.runtime.profile import duplicate_keys, profile, profile_expressions, profile_groups, row_hash_sql
+from jobs.runtime import keys
+from jobs.runtime.keys import duplicate_keys
+from jobs.runtime.profile import profile, profile_expressions, profile_groups, row_hash_sql
 from schemas import DATASETS, Column, Dataset, Metric
 
 PAIRS = Dataset(
@@ -33,10 +35,16 @@ def test_a_figure_that_no_row_can_give_is_left_out(spark: SparkSession) -> None:
     assert metrics == {"nulls:a": 0, "big": 0, "rows": 0, "duplicate_keys": 0}
 
 
-def test_only_rows_beyond_the_first_of_a_key_are_duplicates_and_a_null_part_is_a_value(spark: SparkSession) -> None:
+@pytest.mark.parametrize("in_driver", [0, 100])
+def test_only_rows_beyond_the_first_of_a_key_are_duplicates_and_a_null_part_is_a_value(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, in_driver: int
+) -> None:
+    monkeypatch.setattr(keys, "IN_DRIVER", in_driver)
     frame = pairs(spark, ("x", None, 1), ("x", None, 2), ("x", None, 3), ("y", None, 1))
-    assert duplicate_keys(frame, ("a", "b")) == 2
-    assert duplicate_keys(frame, ("n",)) == 1
+    assert duplicate_keys(frame, ("a", "b"), 4) == 2
+    assert duplicate_keys(frame, ("n",), 4) == 1
+    assert duplicate_keys(frame, ("a", "b", "n"), 4) == 0
+    assert duplicate_keys(frame.limit(0), ("a",), 0) == 0
 
 
 def total(frame: DataFrame) -> int:

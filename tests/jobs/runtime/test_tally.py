@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.runtime import store
 from jobs.runtime.profile import profile_cells, profile_groups
+from jobs.runtime.readback import describe_folders
 from jobs.runtime.tally import Tally, is_additive
 from schemas import ATTRIBUTIONS, IMPRESSIONS, Column, Dataset, Metric
 
@@ -56,7 +57,7 @@ def test_days_are_described_beside_their_profile_or_for_themselves_where_a_figur
     rows = shoes(spark).selectExpr("id", "size", "red", "if(day = 'x', date'2026-01-01', date'2026-01-02') as event_date")
     folders = {f"2026-01-0{n}": tmp_path / f"dt=2026-01-0{n}" / "run=r" for n in (1, 2, 3)}
     store.write_rows_by_day(tmp_path / "staging", rows.withColumn("_day", rows["event_date"]), "_day", folders, {})
-    profiles, described = store.describe_folders(spark, dataset, folders, BY_COLOUR)
+    profiles, described = describe_folders(spark, dataset, folders, BY_COLOUR)
     assert {day: rows for day, (rows, _, _) in profiles.items()} == {"2026-01-01": 4, "2026-01-02": 1, "2026-01-03": 0}
     assert {day: facts["colours"] for day, (facts, _) in described.items()} == {"2026-01-01": 3, "2026-01-02": 1}
     assert profiles["2026-01-01"][2]["duplicate_keys"] == 1
