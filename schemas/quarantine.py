@@ -71,7 +71,7 @@ LEDGER = Dataset(
         Check("new_actions", "warning", high=0, doc="names of unknown actions that no day of the 28 before had"),
         Check("no_object_id_share", "critical", high=0.01),
         Check("orphan_event_share", "critical", high=0.3, doc="of the events that name a search: it is in no request"),
-        Check("orphan_event_share", "warning", high=0.05),
+        Check("orphan_event_share", "warning", high=0.1),
         Check("bot_share", "warning", high=0.5),
         Check("bot_share:above_week", "warning", low=-0.1, high=0.1),
         Check("duplicate_share:above_week", "warning", high=0.01),
