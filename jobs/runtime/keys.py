@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-IN_DRIVER = 2**24
-"""Rows whose hashes the driver sorts: 128 MiB, and as much again for the sorted ones. More of them are shuffled."""
+IN_DRIVER = 2**22
+"""Rows whose hashes the driver sorts: 32 MiB, and as much again for the sorted ones; its memory is not to grow with the log.
+More of them are shuffled."""
 
 
 def duplicate_keys(frame: Any, key: tuple[str, ...], rows: int) -> int:
