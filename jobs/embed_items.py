@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from jobs.index.carrying import COUNTED, changes, newest_of_model, off_the_tower
 from jobs.index.earlier import EarlierVectors
-from jobs.index.encoding import TEXT_COLUMNS, ItemEncoder, encode_changed, inputs_hash, open_encoder
+from jobs.index.encoding import TEXT_COLUMNS, ItemEncoder, encode_changed, inputs_hash, open_encoder, text_hash
 from jobs.index.measures import measure_embeddings
 from jobs.index.parts import model_day
 from jobs.index.plan import RowGroup, read_row_groups
@@ -88,7 +88,9 @@ def run(context: JobContext) -> None:
     model, items = context.manifest("model", trained), context.manifest("items")
     folder = context.folder("model", trained)
     dimension = model_dimension(folder)
-    eligible = eligible_items(context.read("items")).withColumn("inputs", inputs_hash(price_buckets(folder)))
+    buckets = price_buckets(folder)
+    hashes = {"inputs": inputs_hash(buckets), "texts": text_hash(buckets)}
+    eligible = eligible_items(context.read("items")).withColumns(hashes)
     rows = eligible.count()
     if not rows and not context.allow_empty:
         raise Blocked(f"items dt={context.dt}: none of {items.rows} items is available; expected at least one")

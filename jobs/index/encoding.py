@@ -52,11 +52,20 @@ def inputs_hash(price_buckets: int) -> Column:
     Of the price that is its bucket (`mmse_model.attributes.price_bucket`): most prices move within one. That a changed
     item has the hash it had before has a chance of 2^-64.
     """
+    return F.xxhash64("object_id", *_read_of_an_item(price_buckets))
+
+
+def text_hash(price_buckets: int) -> Column:
+    """What the item tower reads of an item, without its object: items that are told in the same words have the same."""
+    return F.xxhash64(*_read_of_an_item(price_buckets))
+
+
+def _read_of_an_item(price_buckets: int) -> list[Column]:
     price = F.col("price")
     above = sum((price >= bound).cast("int") for bound in price_bounds(price_buckets).tolist())
     bucket = F.when((price > 0) & ~F.isnan(price), F.lit(0) + above).otherwise(-1)
     texts = [F.col(name) for name in ("title", "brand", "category_path", "shop")]
-    return F.xxhash64("object_id", *texts, *(text.isNull() for text in texts), bucket)
+    return [*texts, *(text.isNull() for text in texts), bucket]
 
 
 def encode_changed(

@@ -21,12 +21,14 @@ SAMPLE = 5_000
 def measure_embeddings(embeddings: DataFrame, eligible: DataFrame, dimension: int, seed: int) -> dict[str, float]:
     """Every metric that the checks of EMBEDDINGS name beside the row count.
 
-    `eligible` holds the dense_id and object_id of every item that must have a vector.
+    `eligible` holds the dense_id and object_id of every item that must have a vector, and `texts`, equal where the tower
+    reads the same.
     """
     figures = tally(embeddings, dimension)
     rows = int(figures.pop("vectors"))
     _, sample = hash_sample(embeddings, rows, SAMPLE, dimension, seed, "measure")
-    return {**figures, **coverage(embeddings, eligible), "equal_vectors_share": equal_share(embeddings), **spread(sample)}
+    equal = {"equal_vectors_share": equal_share(embeddings, eligible)}
+    return {**figures, **coverage(embeddings, eligible), **equal, **spread(sample)}
 
 
 def tally(embeddings: DataFrame, dimension: int) -> dict[str, float]:
@@ -70,13 +72,13 @@ def coverage(embeddings: DataFrame, eligible: DataFrame) -> dict[str, float]:
     return {name: float(value) for name, value in row.asDict().items()}
 
 
-def equal_share(embeddings: DataFrame) -> float:
-    """1 - different vectors / different inputs, 0 at least: items of one text have one vector, and are no fault."""
+def equal_share(embeddings: DataFrame, eligible: DataFrame) -> float:
+    """1 - different vectors / different `texts`, 0 at least: items told in the same words have one vector, and are no fault."""
     from pyspark.sql import functions as F
 
     vectors = embeddings.select(F.xxhash64("vector")).distinct().count()
-    inputs = embeddings.select("inputs").distinct().count()
-    return max(0.0, 1 - vectors / inputs) if inputs else 0.0
+    texts = eligible.select("texts").distinct().count()
+    return max(0.0, 1 - vectors / texts) if texts else 0.0
 
 
 def spread(sample: np.ndarray) -> dict[str, float]:

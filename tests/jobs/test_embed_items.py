@@ -154,12 +154,13 @@ def test_missing_and_unknown_items_are_counted(spark: Any) -> None:
     assert coverage(frame, eligible) == {"missing_items": 2, "unknown_items": 1}
 
 
-def test_vectors_that_are_equal_though_their_items_are_not_are_a_share_of_the_different_inputs(spark: Any) -> None:
-    """Ten vectors: two items of one text share theirs, two of other texts have that of another: 7 vectors of 9 inputs."""
+def test_vectors_that_are_equal_though_their_items_are_not_are_a_share_of_the_different_texts(spark: Any) -> None:
+    """Ten items: two of one text share a vector, two of other texts have that of another: 7 vectors of 9 texts."""
     vectors = unit_vectors(10)
     vectors[1], vectors[3], vectors[5] = vectors[0], vectors[2], vectors[4]
-    frame = spark.createDataFrame(embedding_rows(np.arange(10), vectors, {n: max(n, 1) for n in range(10)}))
-    assert equal_share(frame) == pytest.approx(1 - 7 / 9)
+    frame = spark.createDataFrame(embedding_rows(np.arange(10), vectors))
+    eligible = spark.createDataFrame([(max(n, 1),) for n in range(10)], "texts bigint")
+    assert equal_share(frame, eligible) == pytest.approx(1 - 7 / 9)
 
 
 def test_spread_of_vectors_that_all_differ_and_of_vectors_that_are_one() -> None:
