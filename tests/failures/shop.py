@@ -26,6 +26,10 @@ from tests.conftest import REPOSITORY
 PATIENCE = 900
 """Seconds that jobs may take on a slow machine."""
 QUERIES = ("usb c charger", "lamp", "red")
+SMALL = (
+    "market.items=500", "market.requests=1500", "spark.master=local[1]", "spark.driver_memory=1g", "spark.shuffle_partitions=1",
+)
+"""So small that three drivers at once fit a small machine."""
 
 
 class Shop:

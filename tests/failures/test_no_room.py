@@ -1,0 +1,69 @@
+"""Rows 14 and 15: the volume of Spark's scratch files is full, or a Python worker or the driver has no memory left."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.failures.shop import SMALL, Shop, check_whole
+
+SCRATCH = "64k"
+"""Less than the shuffles of one day write."""
+
+
+@pytest.fixture
+def labelled(calm: Shop, tmp_path: Path) -> Shop:
+    """A shop whose days are ingested and labelled."""
+    shutil.copytree(calm.folder, tmp_path / "shop")
+    return Shop(tmp_path / "shop")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """A volume with hardly any room; the test is skipped where nobody may mount one."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SCRATCH}", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a volume needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def check_injured(shop: Shop, *injury: str) -> str:
+    """The day is ingested again under an injury: it fails and changes nothing, and without the injury gives the same content."""
+    hashes, entry = shop.hashes(), shop.head()
+    code, said = shop.run("ingest_logs", more=(*SMALL, *injury))
+    assert code == 1, said
+    assert shop.head() == entry
+    assert shop.hashes() == hashes
+    again, words = shop.run("ingest_logs", more=SMALL)
+    assert again == 0, words
+    assert shop.head().number == entry.number + 1
+    assert shop.hashes() == hashes
+    check_whole(shop)
+    return said
+
+
+@pytest.mark.slow
+def test_row_14_a_full_scratch_volume_fails_the_job_by_name(labelled: Shop, scratch: Path) -> None:
+    said = check_injured(labelled, f"spark.conf={{spark.local.dir: {scratch}}}")
+    assert "no space left on a volume" in said
+    assert f"spark.local.dir = {scratch}: " in said
+
+
+@pytest.mark.slow
+def test_row_15_a_python_worker_without_memory_fails_the_job(labelled: Shop) -> None:
+    said = check_injured(labelled, "spark.conf={spark.executor.pyspark.memory: 64m}")
+    assert "MemoryError" in said or "Python worker exited unexpectedly" in said, said
+
+
+@pytest.mark.slow
+def test_row_15_a_driver_below_the_least_memory_of_spark_fails_and_says_which_setting_to_raise(labelled: Shop) -> None:
+    said = check_injured(labelled, "spark.driver_memory=300m")
+    assert "must be at least 471859200" in said
+    assert "--driver-memory" in said
