@@ -88,9 +88,8 @@ def run(context: JobContext) -> None:
     model, items = context.manifest("model", trained), context.manifest("items")
     folder = context.folder("model", trained)
     dimension = model_dimension(folder)
-    buckets = price_buckets(folder)
-    hashes = {"inputs": inputs_hash(buckets), "texts": text_hash(buckets)}
-    eligible = eligible_items(context.read("items")).withColumns(hashes)
+    buckets, available = price_buckets(folder), eligible_items(context.read("items"))
+    eligible = available.withColumns({"inputs": inputs_hash(buckets), "texts": text_hash(buckets)})
     rows = eligible.count()
     if not rows and not context.allow_empty:
         raise Blocked(f"items dt={context.dt}: none of {items.rows} items is available; expected at least one")
