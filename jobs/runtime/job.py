@@ -157,10 +157,9 @@ class JobContext:
     ) -> Manifest:
         """Writes rows as the run of one day and reads them back. Not visible before the commit.
 
-        `facts` go into the manifest as they are; `metrics` join the profile that the
-        audit sees, and so do the figures that `measure` takes from the committed rows;
-        `options` are Parquet writer options; `split_by` names a column whose
-        values get files of their own, below `part=VALUE/`.
+        `facts` go into the manifest as they are; `metrics` join the profile that the audit sees, and so do the figures that
+        `measure` takes from the committed rows; `options` are Parquet writer options; `split_by` names a column whose values
+        get files of their own, below `part=VALUE/`.
         """
         day = dt or self.dt
         folder = self._new_folder(dataset, day)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 HEAD = 100
+"""Queries at most whose counts are fetched."""
 
 
 def by_query(tuples: DataFrame) -> DataFrame:
@@ -29,10 +30,9 @@ def over_cap(tuples: DataFrame, most: int) -> DataFrame:
 def head_query_share(tuples: DataFrame) -> float:
     """Share of the training tuples that the most frequent queries have: HEAD of them, a tenth where there are few."""
     counts = by_query(tuples)
-    queries = counts.count()
-    most = counts.orderBy(F.desc("tuples")).limit(head_of(queries)).collect()
-    total = counts.agg(F.sum("tuples").alias("n")).first()["n"]
-    return share_of([row["tuples"] for row in most], total or 0)
+    together = counts.agg(F.count("*").alias("queries"), F.sum("tuples").alias("tuples")).first()
+    most = counts.orderBy(F.desc("tuples")).limit(head_of(together["queries"])).collect()
+    return share_of([row["tuples"] for row in most], together["tuples"] or 0)
 
 
 def head_of(queries: int) -> int:
