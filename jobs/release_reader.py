@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as pads
 
+from jobs.item_filter import Where, matching_ids
 from jobs.publish_release import FORMAT, RELEASE_FILE, RUNS_FILE
 from jobs.runtime import store
 from jobs.runtime.config import Config
@@ -17,6 +19,7 @@ from jobs.runtime.errors import ConfigError, InputError
 from jobs.runtime.manifest import Manifest
 from jobs.runtime.safe_yaml import shown
 from jobs.runtime.snapshots import Entry, SnapshotLog
+from mmse_model.filtering import Allowed, RecentlyAllowed
 from mmse_model.retriever import Retriever
 from mmse_model.text import normalise
 
@@ -41,27 +44,46 @@ class Hit:
 
 @dataclass(frozen=True)
 class Released:
-    """An open release: the retriever, the item files of the same day, what release.json says, and the folder of each part."""
+    """An open release: the retriever, the item files of the same day, what release.json says, and the folder of each part.
+
+    Threads may share it. Beside the mapped files it keeps the bitmaps of recent filters.
+    """
 
     retriever: Retriever
     item_files: tuple[Path, ...]
     info: dict[str, Any]
     folders: dict[str, Path]
+    recent: RecentlyAllowed = field(default_factory=RecentlyAllowed, repr=False, compare=False)
 
     def items(self, dense_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Dense id -> SHOWN columns, for those ids alone: other rows are filtered away while reading."""
-        wanted = pads.field("dense_id").isin([int(i) for i in dense_ids])
+        if not dense_ids:
+            return {}
+        wanted = pads.field("dense_id").isin(pa.array(dense_ids, pa.int64()))
         files = pads.dataset([str(path) for path in self.item_files], format="parquet")
         return {row["dense_id"]: row for row in files.to_table(columns=list(SHOWN), filter=wanted).to_pylist()}
 
-    def search(self, text: str, k: int, *, explain: bool = False) -> list[Hit]:
-        """The k best items of one query, best first; fewer where the index holds fewer. `explain` adds what each grain gives."""
-        return self.search_many([text], k, explain=explain)[0]
+    def allowed(self, where: Where) -> Allowed:
+        """The items that match. What was asked for lately is kept; anything else reads those columns of the item files."""
+        end = max((shard.end for _, shard in self.retriever.card.every_shard()), default=0)
+        return self.recent.get(where, lambda: Allowed.of(matching_ids(self.item_files, where), end))
 
-    def search_many(self, texts: Sequence[str], k: int, *, explain: bool = False) -> list[list[Hit]]:
+    def search(self, text: str, k: int, *, explain: bool = False, where: Where | None = None) -> list[Hit]:
+        """The k best items of one query, best first; fewer where the index holds fewer that match `where`.
+
+        `explain` adds what each grain gives. Raises ConfigError for k below 1 and for a query without a word.
+        """
+        return self.search_many([text], k, explain=explain, where=where)[0]
+
+    def search_many(
+        self, texts: Sequence[str], k: int, *, explain: bool = False, where: Where | None = None
+    ) -> list[list[Hit]]:
         """`search` of several queries: they are encoded and searched together, and the items of all are read once."""
+        check_queries(texts, k)
+        allowed = None if where in (None, Where()) else self.allowed(where)
         vectors = self.retriever.encoder.encode_queries(texts)
-        found, scores = self.retriever.search_vectors(vectors, min(k, max(1, self.retriever.card.vectors)))
+        there = self.retriever.card.vectors if allowed is None else allowed.count
+        found, scores = self.retriever.search_vectors(vectors, min(k, max(1, there)), allowed)
         items = self.items(sorted({int(i) for i in found.ravel() if i >= 0}))
         answers = []
         for vector, row, row_scores in zip(vectors, found, scores):
@@ -135,14 +157,21 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read as JSON ({type(error).__name__})") from None
 
 
-def search_release(config: Config, texts: Sequence[str], k: int, *, explain: bool = False) -> list[list[Hit]]:
-    """The k best items of the newest release for each query, best first.
-
-    Raises ConfigError for k below 1 and for a query without a word; InputError where nothing is released.
-    """
+def check_queries(texts: Sequence[str], k: int) -> None:
+    """Raises ConfigError for k below 1 and for a query without a word."""
     if k < 1:
         raise ConfigError(f"k = {k}; expected at least 1")
     for text in texts:
         if not normalise(text):
             raise ConfigError(f"query {shown(text)!r}: nothing is left after normalisation; expected words")
-    return open_release(config).search_many(texts, k, explain=explain)
+
+
+def search_release(
+    config: Config, texts: Sequence[str], k: int, *, explain: bool = False, where: Where | None = None
+) -> list[list[Hit]]:
+    """The k best items of the newest release for each query, best first, of those that match `where`.
+
+    Raises ConfigError for k below 1 and for a query without a word; InputError where nothing is released.
+    """
+    check_queries(texts, k)  # before shards are read to be refused
+    return open_release(config).search_many(texts, k, explain=explain, where=where)

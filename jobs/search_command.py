@@ -13,6 +13,7 @@ from jobs.runtime.errors import ConfigError
 from jobs.runtime.logs import say
 
 if TYPE_CHECKING:
+    from jobs.item_filter import Where
     from jobs.release_reader import Hit
     from jobs.runtime.config import Config
 
@@ -20,6 +21,11 @@ EXAMPLES = """examples:
   mmse search "usb c charger" -k 10
   mmse search "usb c charger" --explain           what each grain (words, pairs, trigrams, attributes) adds to the score
   mmse search --file queries.txt --json > hits.jsonl     one query a line in, one JSON object a line out
+  mmse search "usb cable" --brand Anker --brand Ugreen --max-price 20      of either brand, for 20 at most
+  mmse search "usb cable" --category "Electronics/Cables" --shop "Cable Shop"
+
+brands, categories and shops are compared as queries are, without regard to case; a category is the beginning of a path, whole
+levels of it, parted by / or > (by > alone where it holds one: "TV/Video >"); an item without a price matches no range of prices
 
 the score printed is the index's, whose vectors are compressed; what the grains add is exact and may differ from it in the
 third digit
@@ -33,15 +39,30 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("-k", type=int, default=10, help="hits to print (default: %(default)s)")
     command.add_argument("--explain", action="store_true", help="print what each grain adds to the score")
     command.add_argument("--json", action="store_true", help="one JSON object per query: query, hits")
+    for flag, text in (
+        ("--brand", "only items of this brand"), ("--category", 'only items in this category, such as "Electronics/Cables"'),
+        ("--shop", "only items of this shop"),
+    ):
+        command.add_argument(flag, action="append", default=[], metavar="NAME", help=f"{text}; may be given several times")
+    command.add_argument("--min-price", type=float, metavar="PRICE", help="only items that cost at least this")
+    command.add_argument("--max-price", type=float, metavar="PRICE", help="only items that cost at most this")
 
 
 def search(config: Config, arguments: argparse.Namespace) -> int:
     """Searches the newest release and prints the hits.
 
-    Raises ConfigError where there is not exactly one source of queries, or a query without words.
+    Raises ConfigError where there is not exactly one source of queries, a query without words, or a filter that cannot be meant.
     """
-    print_hits(config, queries_of(arguments), arguments.k, explain=arguments.explain, as_json=arguments.json)
+    queries, where = queries_of(arguments), where_of(arguments)
+    print_hits(config, queries, arguments.k, explain=arguments.explain, as_json=arguments.json, where=where)
     return 0
+
+
+def where_of(arguments: argparse.Namespace) -> Where:
+    """The filter that the flags ask for. Raises ConfigError as `Where` does."""
+    from jobs.item_filter import Where
+
+    return Where(arguments.brand, arguments.category, arguments.shop, arguments.min_price, arguments.max_price)
 
 
 def queries_of(arguments: argparse.Namespace) -> list[str]:
@@ -60,12 +81,14 @@ def queries_of(arguments: argparse.Namespace) -> list[str]:
     return queries
 
 
-def print_hits(config: Config, queries: Sequence[str], k: int, *, explain: bool = False, as_json: bool = False) -> None:
+def print_hits(
+    config: Config, queries: Sequence[str], k: int, *, explain: bool = False, as_json: bool = False, where: Where | None = None
+) -> None:
     """Searches and prints, query by query."""
     from jobs.release_reader import search_release
 
     lines: Callable[[str, list[Hit]], Iterator[str]] = json_lines if as_json else text_lines
-    for query, hits in zip(queries, search_release(config, queries, k, explain=explain)):
+    for query, hits in zip(queries, search_release(config, queries, k, explain=explain, where=where)):
         for line in lines(query, hits):
             say(line)
 

@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 
 from mmse_model.ann import live_bitmap, map_index, merge_nearest, search_lists, search_live, training_digest
+from mmse_model.filtering import Allowed, search_allowed
 from mmse_model.index_files import BrokenIndex, IndexCard, dead_ids, shard_fault
 
 
@@ -56,10 +57,11 @@ class ShardSearcher:
             shards.append(_map_shard(folder / shard.path, card, probes))
         return ShardSearcher(card, tuple(shards), probes, tuple(_live_parameters(card, folder, probes, hashes)))
 
-    def search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, vectors: np.ndarray, k: int, allowed: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Squared L2 distances float32 (N, k) and dense ids int64 (N, k), nearest first; (inf, -1) where none is left.
 
-        All shards share one coarse quantizer, so that the lists to probe are found once.
+        All shards share one coarse quantizer, so that the lists to probe are found once. Where `allowed` is given, only its items
+        are found, and in its lists: `mmse_model.filtering.search_allowed` looks in more where that gives too few.
         """
         if k < 1:
             raise ValueError(f"k = {k}; expected at least 1")
@@ -68,11 +70,12 @@ class ShardSearcher:
             raise ValueError(f"vectors of shape {vectors.shape}; expected (N, {self.card.dimension})")
         if not np.isfinite(vectors).all():
             raise ValueError("vectors hold NaN or infinity; expected finite numbers")
-        coarse, lists = self.shards[0].quantizer.search(vectors, self.probes)
-        found = [
-            search_lists(shard, vectors, k, lists, coarse, parameters)
-            for shard, parameters in zip(self.shards, self.parameters)
-        ]
+        probes, each = self.probes, self.parameters
+        if allowed is not None:
+            probes = allowed.probes or probes
+            each = tuple(allowed.parameters(live, probes) for live in self.parameters)
+        coarse, lists = self.shards[0].quantizer.search(vectors, probes)
+        found = [search_lists(shard, vectors, k, lists, coarse, parameters) for shard, parameters in zip(self.shards, each)]
         distances = np.concatenate([d for d, _ in found], axis=1)
         ids = np.concatenate([i for _, i in found], axis=1)
         return merge_nearest(np.where(ids < 0, np.inf, distances).astype(np.float32), ids, k)
@@ -144,16 +147,20 @@ class Retriever:
         """What the index says of itself."""
         return self.searcher.card
 
-    def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there."""
-        return self.search_vectors(self.encoder.encode_queries(texts), k)
+    def search(self, texts: Sequence[str], k: int, allowed: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Dense ids int64 (N, k), -1 where none is left, and inner products float32 (N, k), -inf there.
 
-    def search_vectors(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        Where `allowed` is given, the best of its items: k of them wherever there are k.
+        """
+        return self.search_vectors(self.encoder.encode_queries(texts), k, allowed)
+
+    def search_vectors(self, vectors: np.ndarray, k: int, allowed: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The same for query vectors, float32 (N, D), of any length.
 
         Item vectors v have norm 1, so |q - v|^2 = |q|^2 + 1 - 2 <q, v>: the nearest are the best.
         """
-        distances, ids = self.searcher.search(vectors, k)
+        searcher = self.searcher
+        distances, ids = searcher.search(vectors, k) if allowed is None else search_allowed(searcher, vectors, k, allowed)
         square = np.sum(np.asarray(vectors, dtype=np.float32) ** 2, axis=1, keepdims=True)
         return ids, ((square + 1 - distances) / 2).astype(np.float32)
 

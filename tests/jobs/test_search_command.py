@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.item_filter import Where
 from jobs.release_reader import Hit
 from jobs.runtime.errors import ConfigError
-from jobs.search_command import add_arguments, json_lines, queries_of, text_lines
+from jobs.search_command import add_arguments, json_lines, queries_of, text_lines, where_of
 
 HIT = Hit(1, 0.5, "o1", "USB cable", None, None, {"word": 0.75, "attribute": -0.25})
 
@@ -37,6 +38,25 @@ def test_a_file_without_a_query_or_that_is_no_text_is_named(tmp_path: Path) -> N
     for name, sentence in (("empty.txt", "no query"), ("binary.txt", "cannot be read"), ("absent.txt", "cannot be read")):
         with pytest.raises(ConfigError, match=f"{name}: {sentence}"):
             queries_of(parsed("--file", str(tmp_path / name)))
+
+
+def test_flags_say_which_items_may_be_found() -> None:
+    flags = ("--brand", "Anker", "--brand", "Ugreen", "--category", "Electronics/Cables", "--shop", "X")
+    assert where_of(parsed("usb", *flags, "--min-price", "5", "--max-price", "20.5")) == Where(
+        ["anker", "ugreen"], ["electronics > cables"], ["x"], 5, 20.5
+    )
+    assert where_of(parsed("usb")) == Where()
+
+
+@pytest.mark.parametrize(("flags", "sentence"), [
+    (("--min-price", "9", "--max-price", "5"), "--min-price 9.0: expected at most --max-price, 5.0"),
+    (("--min-price", "nan"), "--min-price nan: expected a price of at least 0"),
+    (("--max-price", "-1"), "--max-price -1.0: expected a price of at least 0"),
+    (("--brand", ""), "--brand '': nothing is left"),
+])
+def test_flags_that_cannot_be_meant_are_named(flags: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        where_of(parsed("usb", *flags))
 
 
 def test_an_explained_hit_has_a_second_line_that_adds_up() -> None:
