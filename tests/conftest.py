@@ -11,8 +11,8 @@ from hypothesis import settings
 
 from jobs.runtime.config import Config
 from jobs.runtime.logs import LOGGER
-from jobs.runtime.sections import SparkSettings
 from jobs.runtime.session import start_session
+from jobs.runtime.spark_section import SparkSettings
 
 # Examples share two cores with Spark: how long one takes says nothing about the code.
 settings.register_profile("mmse", deadline=None)

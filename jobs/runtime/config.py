@@ -29,11 +29,11 @@ from jobs.runtime.sections import (
     ReleaseSettings,
     RetentionSettings,
     SnapshotSettings,
-    SparkSettings,
     StreamSettings,
     TupleSettings,
     VocabularySettings,
 )
+from jobs.runtime.spark_section import SparkSettings, check_properties
 from mmse_model.config import (
     CHANGES_NO_RESULT,
     GrainsSettings,
@@ -93,6 +93,11 @@ class Config(Settings):
             raise ValueError(
                 f"train.objective.without = {sorted(without)}: expected stages of {sorted(names)}, and a positive one left over"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _memory_of_properties(self) -> Config:
+        check_properties(self.spark.conf)
         return self
 
     @model_validator(mode="after")

@@ -22,15 +22,6 @@ class PathSettings(Settings):
     reports: str = Field("build/demo/reports", description="report pages and Data Docs")
 
 
-class SparkSettings(Settings):
-    """The session that `mmse` and spark-submit start; spark-submit's own flags win."""
-
-    master: str = Field("local[2]", description="used when spark-submit names none")
-    driver_memory: str = "4g"
-    shuffle_partitions: int = Field(4, ge=1)
-    conf: dict[str, str] = Field(default_factory=dict, description="any further Spark properties")
-
-
 class BotSettings(Settings):
     """Second step of bot filtering: what one client does within one arrival day. Each rule alone is enough."""
 

@@ -70,3 +70,29 @@ def test_the_hash_depends_on_what_is_computed_and_not_on_where(tmp_path: Path) -
 def test_the_first_stage_must_be_the_stream(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the first, and only the first, must have source 'stream'"):
         load_config(write(tmp_path, "stages: [{name: clicked, evidence: clicked, per_tuple: 2, positive: true}]"))
+
+
+@pytest.mark.parametrize("memory", ["300m", "449M", "460799k", "0g"])
+def test_a_driver_below_the_450_mib_that_spark_needs_is_refused(tmp_path: Path, memory: str) -> None:
+    with pytest.raises(ConfigError, match=rf"spark\.driver_memory = '{memory}'; .*expected at least 450m") as refused:
+        load_config(write(tmp_path, f"spark: {{driver_memory: {memory}}}"))
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("memory", ["450m", "460800k", "1G", "1t"])  # 450 * 1024 = 460,800
+def test_a_driver_of_450_mib_or_more_is_accepted_in_every_unit(tmp_path: Path, memory: str) -> None:
+    assert load_config(write(tmp_path, f"spark: {{driver_memory: {memory}}}")).spark.driver_memory == memory
+
+
+@pytest.mark.parametrize("memory", ["'4096'", "512mb", "1.5g", "-1g", "lots", "''"])
+def test_a_size_that_the_jvm_does_not_read_as_meant_is_refused(tmp_path: Path, memory: str) -> None:
+    with pytest.raises(ConfigError, match=r"spark\.driver_memory = .*expected a whole number and k, m, g or t"):
+        load_config(write(tmp_path, f"spark: {{driver_memory: {memory}}}"))
+
+
+@pytest.mark.parametrize("name", ["spark.driver.memory", "spark.executor.memory"])
+def test_memory_among_the_further_properties_has_the_same_least_and_no_other_property_is_shown(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"spark\.conf: {name} = '300m'; expected at least 450m") as refused:
+        load_config(write(tmp_path, f"spark: {{conf: {{{name}: 300m, spark.my.password: hush}}}}"))
+    assert "hush" not in str(refused.value)
+    assert load_config(write(tmp_path, f"spark: {{conf: {{{name}: 450m}}}}")).spark.conf == {name: "450m"}
