@@ -18,7 +18,7 @@ from jobs.runtime.config import Config, load_config
 from jobs.runtime.errors import InputError
 from jobs.runtime.logs import say
 from jobs.runtime.main import parse_day
-from jobs.runtime.manifest import Manifest, file_sha256
+from jobs.runtime.manifest import checked_files
 from mmse_model.encoder import Encoder
 
 
@@ -49,12 +49,7 @@ def write(config: Config, day: str | None, out: Path) -> None:
 
 def open_model(folder: Path) -> Encoder:
     """The published model. Raises InputError where a file is missing or is not the one that its manifest names."""
-    for file in Manifest.read(folder).files:
-        path = folder / file.path
-        if not path.is_file():
-            raise InputError(f"{path}: missing; the manifest names it")
-        if (found := file_sha256(path)) != file.sha256:
-            raise InputError(f"{path}: SHA-256 {found[:12]}...; the manifest says {file.sha256[:12]}...")
+    checked_files(folder)
     try:
         return Encoder.open(folder)
     except ValueError as error:

@@ -87,6 +87,21 @@ class Manifest:
         return manifest
 
 
+def checked_files(folder: Path) -> Manifest:
+    """The manifest of a run of which every byte has been compared with it.
+
+    Raises InputError that names a file which is missing or altered, and as `Manifest.read` does.
+    """
+    manifest = Manifest.read(folder)
+    for file in manifest.files:
+        path = folder / file.path
+        if not path.is_file():
+            raise InputError(f"{path}: missing; the manifest names it")
+        if (found := file_sha256(path)) != file.sha256:
+            raise InputError(f"{path}: SHA-256 {found[:12]}...; the manifest says {file.sha256[:12]}...")
+    return manifest
+
+
 def check_declared(manifest: Manifest, dataset: Dataset) -> None:
     """Raises InputError where the rows were written with other columns than this code declares."""
     if manifest.schema_hash != dataset.schema_hash():
