@@ -22,7 +22,7 @@ from jobs.index.plan import RowGroup, driver_sample, estimate_memory, fit_lists,
 from jobs.index.training import group_cells
 from jobs.runtime.config import Config
 from jobs.runtime.sections import IndexSettings
-from mmse_model.ann import code_bytes
+from mmse_model.codecs import code_bytes
 from mmse_model.encoder import Encoder
 from mmse_model.grains import Grains
 from mmse_model.kmeans import cell_count, share_out

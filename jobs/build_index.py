@@ -28,12 +28,13 @@ from jobs.index.row_files import BadTraining
 from jobs.index.training import recipe_of, train_quantizer
 from jobs.index.vectors import hash_sample
 from jobs.index.verifying import count_ids, inspect_index
-from jobs.runtime.errors import Blocked, InputError
+from jobs.runtime.errors import Blocked, ConfigError, InputError
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log
 from jobs.runtime.main import main
 from jobs.runtime.manifest import Manifest
 from mmse_model.ann import codec_error, list_distance, read_index
+from mmse_model.codecs import check_dimension
 from mmse_model.index_files import TRAINED, IndexCard, Shard
 
 MEASURED = 10_000
@@ -68,6 +69,8 @@ def plan_build(context: JobContext) -> Plan:
             f"embeddings dt={context.dt}: made with model {made_with[:12]}..., published is "
             f"{model.content_hash[:12]}...; run embed_items again"
         )
+    if fault := check_dimension(settings.codec, dimension):
+        raise ConfigError(fault)
     groups = read_row_groups(context.folder("embeddings"), embeddings.files)
     if not groups:
         raise Blocked(f"embeddings dt={context.dt}: 0 vectors; expected at least one")
@@ -114,6 +117,7 @@ def describe(context: JobContext, plan: Plan, trained: Trained, shards: tuple[Sh
         vectors=sum(s.rows for s in shards), shards=shards, trained_sha256=trained.sha256,
         training_digest=trained.digest, model=facts["model"], embeddings=plan.embeddings.content_hash,
         items=facts["items"], numbering=facts["numbering"], faiss=faiss.__version__, assigner_sha256=trained.assigner_sha256,
+        refine=settings.refine,
     )
 
 

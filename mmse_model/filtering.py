@@ -40,16 +40,14 @@ class Allowed:
             np.bitwise_or.at(bits, ids >> 3, np.uint8(1) << (ids & 7).astype(np.uint8))
         return Allowed(bits, int(_ONES[bits].sum(dtype=np.int64)))
 
-    def parameters(self, live: Any, probes: int) -> Any:
-        """Search parameters under which only these ids are found, and of these only what `live` finds.
+    def selector(self, live: Any | None) -> Any:
+        """Under it a search finds only these ids, and of these only what `live` lets through.
 
-        `live` is what `mmse_model.ann.search_live` gives for the live ids of a generation, or None where all are. FAISS asks
-        for both bits at once: a copy of the one bitmap for every generation would be as large as all of them.
+        `live` is `mmse_model.ann.live_selector`'s of a generation, or None where all its ids are live. FAISS asks for both bits
+        at once: a copy of the one bitmap for every generation would be as large as all of them.
         """
         selector = faiss.IDSelectorBitmap(self.bits)
-        if live is not None:
-            selector = faiss.IDSelectorAnd(selector, live.sel)
-        return faiss.SearchParametersIVF(nprobe=probes, sel=selector)
+        return selector if live is None else faiss.IDSelectorAnd(selector, live)
 
 
 class Searcher(Protocol):

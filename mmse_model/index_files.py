@@ -77,7 +77,8 @@ class IndexCard:
 
     `vectors` counts the live ones. `trained_vectors` and `trained_figures` are what the index was like when its quantizer
     was trained, `churned` how many items were added, changed or removed since. `assigner_sha256` is None where every vector was
-    compared with every centroid.
+    compared with every centroid. `probes` lists are searched, and `refine` times as many hits as are asked for compared again,
+    where the codec has codes for that.
     """
 
     codec: str
@@ -99,6 +100,7 @@ class IndexCard:
     trained_figures: dict[str, float] = field(default_factory=dict)
     churned: int = 0
     assigner_sha256: str | None = None
+    refine: int = 1
     metric: str = "L2"
     format: int = FORMAT
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import faiss
 import numpy as np
 
-from mmse_model.ann import live_bitmap, map_index, merge_nearest, search_lists, search_live, training_digest
+from mmse_model.ann import live_bitmap, live_selector, map_index, merge_nearest, training_digest
 from mmse_model.filtering import Allowed, search_allowed
 from mmse_model.index_files import BrokenIndex, IndexCard, dead_ids, shard_fault
+from mmse_model.shards import OpenShard
 
 
 class QueryEncoder(Protocol):
@@ -30,13 +31,13 @@ class QueryEncoder(Protocol):
 class ShardSearcher:
     """The shards of one index and of its deltas, memory-mapped. Threads may share it: searching changes nothing.
 
-    `parameters` belong to a shard each: None where all its vectors are live, else what keeps a search from the dead ones.
+    `selectors` belong to a shard each: None where all its vectors are live, else what keeps a search from the dead ones.
     """
 
     card: IndexCard
-    shards: tuple[Any, ...]
+    shards: tuple[OpenShard, ...]
     probes: int
-    parameters: tuple[Any, ...]
+    selectors: tuple[Any, ...]
 
     @staticmethod
     def open(folder: Path, probes: int | None = None, *, hashes: bool = True) -> ShardSearcher:
@@ -54,8 +55,8 @@ class ShardSearcher:
         for _, shard in card.every_shard():
             if fault := shard_fault(folder, shard, hashes):
                 raise BrokenIndex(fault)
-            shards.append(_map_shard(folder / shard.path, card, probes))
-        return ShardSearcher(card, tuple(shards), probes, tuple(_live_parameters(card, folder, probes, hashes)))
+            shards.append(_map_shard(folder / shard.path, card))
+        return ShardSearcher(card, tuple(shards), probes, tuple(_live_selectors(card, folder, hashes)))
 
     def search(self, vectors: np.ndarray, k: int, allowed: Allowed | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Squared L2 distances float32 (N, k) and dense ids int64 (N, k), nearest first; (inf, -1) where none is left.
@@ -70,38 +71,37 @@ class ShardSearcher:
             raise ValueError(f"vectors of shape {vectors.shape}; expected (N, {self.card.dimension})")
         if not np.isfinite(vectors).all():
             raise ValueError("vectors hold NaN or infinity; expected finite numbers")
-        probes, each = self.probes, self.parameters
+        probes, selectors = self.probes, self.selectors
         if allowed is not None:
-            probes = allowed.probes or probes
-            each = tuple(allowed.parameters(live, probes) for live in self.parameters)
-        coarse, lists = self.shards[0].quantizer.search(vectors, probes)
-        found = [search_lists(shard, vectors, k, lists, coarse, parameters) for shard, parameters in zip(self.shards, each)]
-        distances = np.concatenate([d for d, _ in found], axis=1)
-        ids = np.concatenate([i for _, i in found], axis=1)
-        return merge_nearest(np.where(ids < 0, np.inf, distances).astype(np.float32), ids, k)
+            probes, selectors = allowed.probes or probes, tuple(allowed.selector(live) for live in self.selectors)
+        coarse, lists = self.shards[0].probe(vectors, probes)
+        found = [
+            shard.search(vectors, k, lists, coarse, selector=selector, refine=self.card.refine)
+            for shard, selector in zip(self.shards, selectors)
+        ]
+        return merge_nearest(*(np.concatenate(parts, axis=1) for parts in zip(*found)), k)
 
 
-def _map_shard(path: Path, card: IndexCard, probes: int) -> Any:
+def _map_shard(path: Path, card: IndexCard) -> OpenShard:
     try:
         index = map_index(path)
     except RuntimeError as error:
         raise BrokenIndex(f"{path}: FAISS {faiss.__version__} cannot read it ({_first_line(error)})") from None
     if training_digest(index) != card.training_digest:
         raise BrokenIndex(f"{path}: built with another quantizer than index.json says")
-    index.nprobe = probes
-    return index
+    return OpenShard.of(index)
 
 
-def _live_parameters(card: IndexCard, folder: Path, probes: int, hashes: bool) -> Iterator[Any]:
+def _live_selectors(card: IndexCard, folder: Path, hashes: bool) -> Iterator[Any]:
     """For every shard in order; those of one generation share a bitmap."""
     for generation, numbered in groupby(card.every_shard(), key=lambda shard: shard[0]):
         shards = [shard for _, shard in numbered]
         end = max(shard.end for shard in shards)
         dead = dead_ids(card, folder, generation, 0, end, hashes=hashes)
-        parameters = search_live(live_bitmap(dead, end), probes) if len(dead) else None
+        selector = live_selector(live_bitmap(dead, end)) if len(dead) else None
         for shard in shards:
             low, high = np.searchsorted(dead, [shard.first, shard.end])
-            yield parameters if high > low else None
+            yield selector if high > low else None
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from jobs.runtime.errors import ConfigError, InputError
 from jobs.runtime.manifest import FileFacts
 from jobs.runtime.sections import IndexSettings
-from mmse_model.ann import MIN_PER_LIST, code_bytes
+from mmse_model.ann import MIN_PER_LIST
+from mmse_model.codecs import code_bytes
 from mmse_model.kmeans import cell_count
 
 BATCH = 16_384

@@ -21,13 +21,15 @@ from mmse_model.ann import (
     list_ids,
     list_sizes,
     live_bitmap,
+    live_selector,
     map_index,
     merge_nearest,
     one_thread,
-    search_live,
     training_digest,
 )
+from mmse_model.codecs import refinement
 from mmse_model.index_files import TRAINED, BrokenIndex, IndexCard, Shard, dead_ids, shard_fault
+from mmse_model.shards import OpenShard
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -80,11 +82,11 @@ def search_shard(
     """Live vectors in each list of a shard, and the `depth` nearest of them. Raises BrokenIndex that names a damaged file."""
     if fault := shard_fault(folder, shard) or content_fault(folder, shard, card):
         raise BrokenIndex(fault)
-    dead, index = dead_ids(card, folder, generation, shard.first, shard.end), map_index(folder / shard.path)
-    index.nprobe = card.probes
-    parameters = search_live(live_bitmap(dead, shard.end), card.probes) if len(dead) else None
-    distances, ids = index.search(queries, depth, params=parameters)
-    return list_sizes(index, dead), (np.where(ids < 0, np.inf, distances).astype(np.float32), ids)
+    dead, opened = dead_ids(card, folder, generation, shard.first, shard.end), OpenShard.of(map_index(folder / shard.path))
+    selector = live_selector(live_bitmap(dead, shard.end)) if len(dead) else None
+    coarse, lists = opened.probe(queries, card.probes)
+    hits = opened.search(queries, depth, lists, coarse, selector=selector, refine=card.refine)
+    return list_sizes(opened.index, dead), hits
 
 
 def content_fault(folder: Path, shard: Shard, card: IndexCard) -> str | None:
@@ -93,6 +95,9 @@ def content_fault(folder: Path, shard: Shard, card: IndexCard) -> str | None:
     if training_digest(index) != card.training_digest:
         return f"{folder / shard.path}: built with another quantizer than {TRAINED}"
     ids = np.concatenate([np.empty(0, dtype=np.int64), *list_ids(index)])
+    exact = refinement(index)
+    if exact is not None and exact.ntotal != len(ids):
+        return f"{folder / shard.path}: {exact.ntotal} codes to compare hits by; expected {len(ids)}, one for each id"
     if len(ids) != shard.rows or ids_digest(ids) != shard.ids_sha256:
         return f"{folder / shard.path}: its lists hold {len(ids)} ids, not the {shard.rows} it was given"
     return None
