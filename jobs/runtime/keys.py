@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 IN_DRIVER = 2**22
-"""Rows whose hashes the driver sorts: 32 MiB, and as much again for the sorted ones; its memory is not to grow with the log.
-More of them are shuffled."""
+"""Rows whose hashes the driver sorts at a time: 32 MiB, and as much again for the sorted ones; its memory is not to grow with
+the log. More of them are shuffled, which costs four times as much."""
 
 
 def duplicate_keys(frame: Any, key: tuple[str, ...], rows: int) -> int:
     """Rows beyond the first of their key, in a frame of so many rows."""
     return duplicates(frame, key, (), rows).get((), 0)
+
+
+def duplicates_by(frame: Any, key: tuple[str, ...], group: str, rows: Mapping[Any, int], *, apart: bool) -> dict[Any, int]:
+    """Rows beyond the first of their key, by the values of `group`, each of which has so many rows; one without any is absent.
+
+    `apart` says that files hold one value each, as the days of a path are held: so many values at a time are then read as the
+    driver can sort, every file once. Of other columns each part would read them all.
+    """
+    parts = fitting(rows) if apart else [list(rows)]
+    found: dict[Any, int] = {}
+    for values in parts:
+        part = frame if len(parts) == 1 else frame.where(frame[group].isin(values))
+        twice = duplicates(part, key, (group,), sum(rows[value] for value in values))
+        found |= {value: n for (value,), n in twice.items()}
+    return found
+
+
+def fitting(rows: Mapping[Any, int]) -> list[list[Any]]:
+    """The values in their order, together as long as they have IN_DRIVER rows at most; one with more of them stands alone."""
+    parts: list[list[Any]] = []
+    held = 0
+    for value, n in rows.items():
+        if parts and held + n <= IN_DRIVER:
+            parts[-1].append(value)
+            held += n
+        else:
+            parts.append([value])
+            held = n
+    return parts
 
 
 def duplicates(frame: Any, key: tuple[str, ...], groups: tuple[str, ...], rows: int) -> dict[tuple[Any, ...], int]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.runtime.keys import duplicate_keys, duplicates
+from jobs.runtime.keys import duplicate_keys, duplicates_by
 from jobs.runtime.tally import Cell, Tally, added_up, additive_parts, counted
 from schemas import Dataset
 
@@ -49,39 +49,43 @@ def profile(frame: Any, dataset: Dataset) -> Profile:
     return _profile(row, dataset, duplicate_keys(frame, dataset.key, row["rows"]) if dataset.key else 0)
 
 
-def profile_groups(frame: Any, dataset: Dataset, group: str) -> dict[str, Profile]:
+def profile_groups(frame: Any, dataset: Dataset, group: str, *, apart: bool = False) -> dict[str, Profile]:
     """The profile of each value of a column outside the dataset, such as the day, all in one scan.
 
-    A value without rows is absent; its profile is that of an empty frame.
+    A value without rows is absent; its profile is that of an empty frame. `apart`: see duplicates_by.
     """
     from pyspark.sql import functions as F
 
     rows = frame.groupBy(group).agg(*[F.expr(e) for e in profile_expressions(dataset)]).collect()
-    twice = duplicates(frame, dataset.key, (group,), sum(row["rows"] for row in rows)) if dataset.key else {}
+    counts = {row[group]: row["rows"] for row in rows}
+    twice = duplicates_by(frame, dataset.key, group, counts, apart=apart) if dataset.key else {}
     found = {}
     for row in rows:
         figures = row.asDict()
         value = figures.pop(group)
-        found[value] = _profile(figures, dataset, twice.get((value,), 0))
+        found[value] = _profile(figures, dataset, twice.get(value, 0))
     return found
 
 
 def profile_cells(
     frame: Any, dataset: Dataset, group: str, tally: Tally
 ) -> tuple[dict[str, Profile], dict[str, Sequence[Cell]]]:
-    """`profile_groups` of a dataset whose figures are additive, and the cells of a tally of each group, in the same scan."""
+    """`profile_groups` of a dataset whose figures are additive, and the cells of a tally of each group, in the same scan.
+
+    The files hold one value of `group` each.
+    """
     # A prefix, for a tally may name its columns as it likes.
     parts = {f"figure {name}": sql for name, sql in (_counts(dataset) | additive_parts(dataset.figures)).items()}
     by_group: dict[str, list[Cell]] = defaultdict(list)
     for cell in counted(frame, {group: group, **tally.by}, parts | tally.counts):
         by_group[cell[group]].append(cell)
     found = {value: added_up(cells, parts) for value, cells in by_group.items()}
-    rows = sum(figures["figure rows"] for figures in found.values())
-    twice = duplicates(frame, dataset.key, (group,), rows) if dataset.key else {}
+    rows = {value: figures["figure rows"] for value, figures in found.items()}
+    twice = duplicates_by(frame, dataset.key, group, rows, apart=True) if dataset.key else {}
     profiles = {}
     for value, figures in found.items():
         named = {name.removeprefix("figure "): total for name, total in figures.items()}
-        profiles[value] = _profile(named, dataset, twice.get((value,), 0))
+        profiles[value] = _profile(named, dataset, twice.get(value, 0))
     return profiles, dict(by_group)
 
 

@@ -30,7 +30,8 @@ def describe_folders(
         profiles, cells = _profile_days(spark, dataset, folders, lambda rows, day: profile_cells(rows, dataset, day, describe))
         return profiles, describe.describe(cells)
     described = describe(read_folders(spark, dataset, folders.values())) if describe else {}
-    return _profile_days(spark, dataset, folders, lambda rows, day: (profile_groups(rows, dataset, day), {}))[0], described
+    profiles, _ = _profile_days(spark, dataset, folders, lambda rows, day: (profile_groups(rows, dataset, day, apart=True), {}))
+    return profiles, described
 
 
 def _profile_days(

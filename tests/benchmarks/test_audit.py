@@ -13,12 +13,17 @@ from benchmarks.audit_duckdb import differing, profile_with_duckdb
 from benchmarks.audit_meter import Meter, Watched
 from benchmarks.reference import connect
 from benchmarks.warehouse import config_for, files_of
+from jobs.runtime import keys
 from jobs.runtime.verdict import CheckResult, JobVerdict, RunVerdict
 from schemas import IMPRESSIONS
 
 
 @pytest.mark.slow
-def test_duckdb_finds_every_figure_of_the_profile_and_the_files_are_read_twice(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_driver", [6_000, 1_000_000])  # eight days of 2,500: by twos, and together
+def test_duckdb_finds_every_figure_of_the_profile_and_the_files_are_read_twice(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_driver: int
+) -> None:
+    monkeypatch.setattr(keys, "IN_DRIVER", in_driver)
     config = config_for(tmp_path, "2g", 2)
     with Watched(Meter(spark)) as watched:
         ours = publish_impressions(spark, config, 20_000)

@@ -77,6 +77,23 @@ def test_every_declared_metric_is_an_aggregate_that_spark_accepts(spark: SparkSe
     assert len(empty.selectExpr(*profile_expressions(dataset)).columns) == len(profile_expressions(dataset))
 
 
+def test_days_are_taken_together_while_their_rows_fit_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "IN_DRIVER", 4)
+    assert keys.fitting({"a": 2, "b": 2, "c": 1, "d": 5, "e": 4, "f": 0}) == [["a", "b"], ["c"], ["d"], ["e", "f"]]
+    assert keys.fitting({}) == []
+
+
+@pytest.mark.parametrize("in_driver", [0, 2, 4, 100])  # all shuffled; day by day; two days and one; together
+def test_keys_that_stand_twice_are_counted_by_day_however_many_days_are_read_at_once(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, in_driver: int
+) -> None:
+    monkeypatch.setattr(keys, "IN_DRIVER", in_driver)
+    rows = [("x", None, 1, "a"), ("x", None, 2, "a"), ("x", None, 1, "b"), ("y", None, 1, "b"), ("z", "z", 1, "c"), ("z", "z", 2, "c")]
+    frame = spark.createDataFrame(rows, "a string, b string, n int, day string")
+    for apart in (True, False):
+        assert keys.duplicates_by(frame, ("a", "b"), "day", {"a": 2, "b": 2, "c": 2}, apart=apart) == {"a": 1, "c": 1}
+
+
 def test_profiles_by_day_in_one_scan_equal_those_of_each_day_alone(spark: SparkSession) -> None:
     rows = [("x", "y", 1, "a"), ("x", "y", 4, "a"), ("x", "y", 1, "b"), ("z", None, None, "b")]
     frame = spark.createDataFrame(rows, "a string, b string, n int, day string")
