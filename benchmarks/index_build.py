@@ -28,7 +28,7 @@ import faiss
 import numpy as np
 
 from benchmarks.index_assign import QUERIES, assign_step, timed
-from benchmarks.index_vectors import DIMENSION, GROUP, blocks, centres, draw, held_out, write_embeddings
+from benchmarks.index_vectors import DIMENSION, GROUP, SHAPES, Shape, blocks, centres, draw, held_out, write_embeddings
 from benchmarks.machine import Jvm, machine, status_mib
 from jobs.index.building import build_shards
 from jobs.index.plan import estimate_memory, plan_shards, read_row_groups
@@ -150,10 +150,10 @@ def quality_step(chosen: argparse.Namespace) -> dict[str, Any]:
     return {**{name: round(value, 5) for name, value in found.items()}, **recall, "probes": PROBES, "queries": QUERIES}
 
 
-def exact(queries: np.ndarray, rows: int, k: int) -> np.ndarray:
+def exact(queries: np.ndarray, rows: int, k: int, shape: Shape = SHAPES["round"]) -> np.ndarray:
     """Ids (Q, k) of the nearest by comparing with every vector."""
     distances, ids = np.full((len(queries), k), np.inf, np.float32), np.full((len(queries), k), -1)
-    for first, vectors in blocks(rows):
+    for first, vectors in blocks(rows, shape):
         new, at = faiss.knn(queries, vectors, k)
         distances, ids = merge_nearest(np.concatenate([distances, new], 1), np.concatenate([ids, at + first], 1), k)
     return ids

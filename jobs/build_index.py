@@ -10,6 +10,7 @@ While the model stays, the index of the day before takes in what changed: shards
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from jobs.index.plan import ShardTask, estimate_memory, fit_lists, plan_shards, 
 from jobs.index.recall import figures_of
 from jobs.index.row_files import BadTraining
 from jobs.index.training import recipe_of, train_quantizer
+from jobs.index.tuning import PLOT, TABLE, said, tune
 from jobs.index.vectors import hash_sample
 from jobs.index.verifying import count_ids, inspect_index
 from jobs.runtime.errors import Blocked, ConfigError, InputError
@@ -113,11 +115,10 @@ def describe(context: JobContext, plan: Plan, trained: Trained, shards: tuple[Sh
     """The card, still without the figures that reading the shards back will give."""
     settings, facts = context.config.index, plan.embeddings.facts
     return IndexCard(
-        codec=settings.codec, dimension=plan.dimension, lists=plan.lists, probes=min(settings.probes, plan.lists),
+        codec=settings.codec, dimension=plan.dimension, lists=plan.lists, probes=1,
         vectors=sum(s.rows for s in shards), shards=shards, trained_sha256=trained.sha256,
         training_digest=trained.digest, model=facts["model"], embeddings=plan.embeddings.content_hash,
         items=facts["items"], numbering=facts["numbering"], faiss=faiss.__version__, assigner_sha256=trained.assigner_sha256,
-        refine=settings.refine,
     )
 
 
@@ -136,6 +137,13 @@ def build_grown(context: JobContext, plan: Plan, folder: Path) -> IndexCard:
     source.mkdir()
     card = merge(context, grow(context, base, plan.embeddings, source), plan.tasks, source, folder)
     shutil.rmtree(source)
+    return card
+
+
+def tuned(context: JobContext, plan: Plan, folder: Path, card: IndexCard) -> IndexCard:
+    """The card with how the index is to be searched, found by trying; what was tried lies beside it."""
+    card, found = tune(context, plan.tasks, folder, card)
+    found.write(folder)
     return card
 
 
@@ -173,7 +181,7 @@ def verify_grown(context: JobContext, plan: Plan, folder: Path, card: IndexCard)
 def build(context: JobContext, plan: Plan, folder: Path) -> tuple[IndexCard, Verified]:
     """Grows the index before where it can, else builds all anew and says why; the card is whole."""
     try:
-        card = build_grown(context, plan, folder)
+        card = tuned(context, plan, folder, build_grown(context, plan, folder))
         found, drift = verify_grown(context, plan, folder, card)
         delta = card.deltas[-1] if card.deltas else None
         context.notes["delta" if delta else "merged"] = (
@@ -186,7 +194,7 @@ def build(context: JobContext, plan: Plan, folder: Path) -> tuple[IndexCard, Ver
         log("built anew", reason=str(reason))
         context.notes["built anew"] = str(reason)
     clear(folder)
-    card = build_full(context, plan, folder)
+    card = tuned(context, plan, folder, build_full(context, plan, folder))
     found = verify(context, plan, folder, card)
     whole = replace(card, figures=found.figures, trained_vectors=card.vectors, trained_figures=watched(found.figures))
     return whole, found
@@ -207,19 +215,21 @@ def run(context: JobContext) -> None:
     def fill(folder: Path) -> None:
         card, found = build(context, plan, folder)
         card.write(folder)
-        metrics.update(found.metrics)
+        tuning = json.loads((folder / TABLE).read_text())
+        metrics.update(found.metrics, recall_below_target=round(max(0.0, tuning["target"] - tuning["chosen"]["unseen"]), 6))
         facts.update(
             rows=card.vectors, model=card.model, embeddings=card.embeddings, numbering=card.numbering, codec=card.codec,
             lists=card.lists, probes=card.probes, shards=len(list(card.every_shard())), deltas=len(card.deltas),
-            churned=card.churned, drift=found.metrics["drift"], **found.figures,
+            churned=card.churned, drift=found.metrics["drift"], tuning=tuning, **found.figures,
         )
 
-    context.write_files("index", fill, facts=facts, metrics=metrics)
+    context.write_files("index", fill, facts=facts, metrics=metrics, volatile=(TABLE, PLOT))
+    context.notes.update(said(facts["tuning"]))
     context.notes["recall@10 vs exact"] = f"{metrics['recall_at_10_vs_exact']:.3f}"
 
 
 JOB = Job(
-    "build_index", reads=("embeddings", "model", "index"), writes=("index",), run=run,
+    "build_index", reads=("embeddings", "model", "index", "requests"), writes=("index",), run=run,
     doc="IVF shards built on executors, or what changed beside those of the day before; verified id by id.",
 )
 

@@ -48,6 +48,7 @@ INDEX = Dataset(
         Check("self_recall_at_1", "critical", low=0.99, doc="sampled vectors that find their own id, near-ties allowed"),
         Check("recall_at_10_vs_exact", "critical", low=0.8, doc="of sampled vectors, their own id left out"),
         Check("empty_lists_share", "warning", high=0.2),
+        Check("recall_below_target", "warning", high=0.02, doc="of index.tuning.recall, on queries that chose nothing"),
         Check("drift", "warning", high=0.8, doc="since training, as a share of what is allowed; beyond 1 it is trained anew"),
     ),
 )

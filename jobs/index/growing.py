@@ -111,7 +111,6 @@ def renewed(context: JobContext, card: IndexCard, embeddings: Manifest) -> Index
     facts = embeddings.facts
     return replace(
         card, vectors=embeddings.rows, embeddings=embeddings.content_hash, items=facts["items"], numbering=facts["numbering"],
-        probes=min(context.config.index.probes, card.lists), refine=context.config.index.refine,
         figures={},
     )
 

@@ -7,6 +7,8 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from jobs.index.choosing import Row
+from jobs.index.pareto import pareto_svg
 from jobs.report import drift, flow, quality
 from jobs.report.data_docs import build_data_docs
 from jobs.report.distributions import shifts
@@ -87,6 +89,7 @@ def model_values(published: Published, dt: str) -> dict[str, Any]:
         "look": None if evaluation is None else evaluation.facts.get("look"),
         "strata": None if evaluation is None else strata_tables(evaluation.facts),
         "index": None if index is None else index_figures(index),
+        "searches": None if index is None or "tuning" not in index.facts else searches_plot(index.facts["tuning"]),
         "release": None if release is None else figures_of(release),
     }
 
@@ -102,6 +105,12 @@ def index_figures(index: Manifest) -> list[tuple[str, Any]]:
     """The codec, what the build measured and what it was built with."""
     codec = [("codec", index.facts["codec"])] if "codec" in index.facts else []
     return codec + figures_of(index)
+
+
+def searches_plot(tuning: Mapping[str, Any]) -> str:
+    """The settings that were tried when the index was tuned."""
+    rows = [Row(**row) for row in tuning["rows"]]
+    return pareto_svg(rows, Row(**tuning["chosen"]), tuning["target"], tuning["k"])
 
 
 def figures_of(manifest: Manifest) -> list[tuple[str, Any]]:

@@ -26,17 +26,24 @@ def figure_svg(figure: Any, title: str, prefix: str) -> str:
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
+    figure, axes = axes_of(width, height, 1)
+    return figure, axes[0]
+
+
+def axes_of(width: float, height: float, panels: int) -> tuple[Any, list[Any]]:
+    """A matplotlib figure of so many inches with as many plots side by side, in the report's style."""
     import matplotlib
     from matplotlib.figure import Figure
 
     matplotlib.rcParams.update({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10,
                                 "svg.hashsalt": "mmse"})
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dfe4ea", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
+    made = list(figure.subplots(1, panels, squeeze=False)[0])
+    for axes in made:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dfe4ea", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, made
 
 
 def recall_plot(lines: Mapping[tuple[str, str], Sequence[Point]], title: str, marked_k: int | None) -> str:

@@ -177,6 +177,14 @@ class DeltaSettings(Settings):
     max_recall_drop: float = Field(0.02, gt=0, description="of recall@10 beside exact search")
 
 
+class TuningSettings(Settings):
+    """What a search has to find: the cheapest setting of it that does is taken."""
+
+    recall: float = Field(0.95, gt=0, le=1, description="share of the k nearest, by comparing with every item, that is found")
+    k: int = Field(100, ge=1, le=1_000, description="hits that it is measured on")
+    queries: int = Field(500, ge=25, le=5_000, description="of the newest day that choose, by hash; as many others check")
+
+
 class IndexSettings(Settings):
     """The ANN index."""
 
@@ -194,8 +202,11 @@ class IndexSettings(Settings):
     )
     shards: int = Field(2, ge=1, description="at least so many, one Spark task each")
     rows_per_shard: int = Field(1_000_000, ge=1, description="dense ids in one shard at most")
-    probes: int = Field(16, ge=1, description="lists searched per query")
-    refine: int = Field(4, ge=1, le=64, description="pq64x4fs+sq8: so many times the hits asked for are compared again")
+    probes: int | None = Field(None, ge=1, description="lists searched per query; null: tuned")
+    refine: int | None = Field(
+        None, ge=1, le=64, description="pq64x4fs+sq8: so many times the hits asked for are compared again; null: tuned"
+    )
+    tuning: TuningSettings = TuningSettings()
     memory_mib: int = Field(2_048, ge=64, description="a build that would need more in the driver or a task is refused")
     verify_queries: int = Field(300, ge=10, description="sampled vectors that are searched again, exactly and by the index")
     delta: DeltaSettings = DeltaSettings()

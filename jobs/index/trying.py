@@ -1,0 +1,106 @@
+"""An index searched at many settings, a Spark task for each shard: what is found, and what it costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jobs.index.choosing import Setting
+from jobs.index.plan import ShardTask
+from jobs.index.verifying import Hits, exact_hits, merge_hits
+from mmse_model.ann import list_sizes, live_bitmap, live_selector, map_index, one_thread
+from mmse_model.index_files import IndexCard, Shard, dead_ids
+from mmse_model.shards import OpenShard
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ALONE = 40
+"""Queries that are also searched one by one, for latencies."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Of one shard or several, at each of S settings: the nearest of Q queries, what was scanned and how long it took.
+
+    `scanned` (S,): codes for all queries. `seconds` (S,): processor time of all in one batch. `alone` (S, ALONE): seconds of
+    queries one by one.
+    """
+
+    hits: tuple[Hits, ...]
+    scanned: np.ndarray
+    seconds: np.ndarray
+    alone: np.ndarray
+
+
+def try_shard(
+    numbered: tuple[int, Shard], folder: str, card: IndexCard, queries: np.ndarray, settings: Sequence[Setting], depth: int
+) -> Tried:
+    """Searches a shard for `queries` (Q, D), `depth` hits each, at every setting, with one thread.
+
+    Finding the lists is counted for the first shard alone: a searcher of several does it once.
+    """
+    generation, shard = numbered
+    opened, root = OpenShard.of(map_index(Path(folder) / shard.path)), Path(folder)
+    dead = dead_ids(card, root, generation, shard.first, shard.end, hashes=False)
+    selector = live_selector(live_bitmap(dead, shard.end)) if len(dead) else None
+    sizes, first, found = list_sizes(opened.index), shard == next(card.every_shard())[1], []
+    search = partial(search_timed, opened, selector=selector, depth=depth, first=first)
+    with one_thread():
+        search(queries, max(settings))  # pages come in
+        for setting in settings:
+            hits, seconds, lists = search(queries, setting)
+            alone = [search(query[None], setting)[1] for query in queries[:ALONE]]
+            found.append((hits, int(sizes[lists].sum()), seconds, alone))
+    hits, scanned, seconds, alone = zip(*found)
+    return Tried(hits, np.array(scanned), np.array(seconds), np.array(alone))
+
+
+def search_timed(
+    opened: OpenShard, queries: np.ndarray, setting: Setting, *, selector: Any, depth: int, first: bool
+) -> tuple[Hits, float, np.ndarray]:
+    """Hits, processor seconds (with finding the lists where it is the `first` shard), and the lists searched (Q, probes)."""
+    started = time.thread_time()
+    coarse, lists = opened.probe(queries, setting.probes)
+    probed = time.thread_time()
+    hits = opened.search(queries, depth, lists, coarse, selector=selector, refine=setting.refine)
+    return hits, time.thread_time() - (started if first else probed), lists
+
+
+def combine_tried(one: Tried, other: Tried) -> Tried:
+    """What two sets of shards gave together."""
+    hits = tuple(merge_hits(a, b) for a, b in zip(one.hits, other.hits))
+    return Tried(hits, one.scanned + other.scanned, one.seconds + other.seconds, one.alone + other.alone)
+
+
+def try_settings(
+    spark: SparkSession, folder: Path, card: IndexCard, queries: np.ndarray, settings: Sequence[Setting], depth: int
+) -> Tried:
+    """Every shard, combined on executors."""
+    shards = list(card.every_shard())
+    work = partial(try_shard, folder=str(folder), card=card, queries=queries, settings=settings, depth=depth)
+    return _reduced(spark, shards, work, combine_tried)
+
+
+def exact_nearest(spark: SparkSession, tasks: Sequence[ShardTask], queries: np.ndarray, depth: int) -> Hits:
+    """The largest inner products by comparing with every vector, distances -<q, v>."""
+    return _reduced(spark, tasks, partial(_exact, queries=queries, depth=depth), merge_hits)
+
+
+def _exact(task: ShardTask, queries: np.ndarray, depth: int) -> Hits:
+    with one_thread():
+        return exact_hits(task, queries, depth)
+
+
+def _reduced(spark: SparkSession, pieces: Sequence[Any], work: Callable[[Any], Any], combine: Callable[[Any, Any], Any]) -> Any:
+    found = spark.sparkContext.parallelize(pieces, len(pieces)).map(work)
+    return found.treeReduce(combine) if len(pieces) > 1 else found.first()
+
+
+__all__ = ["Tried", "combine_tried", "exact_nearest", "try_settings", "try_shard"]
