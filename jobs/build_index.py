@@ -19,6 +19,7 @@ from typing import Any
 
 import faiss
 
+from jobs.index.auto import codec_of, largest_codec, refuse_codec
 from jobs.index.building import Trained, build_shards
 from jobs.index.drift import Drift, drifts, furthest, watched
 from jobs.index.growing import BuildAnew, find_base, grow, merge
@@ -30,13 +31,12 @@ from jobs.index.training import recipe_of, train_quantizer
 from jobs.index.tuning import PLOT, TABLE, said, tune
 from jobs.index.vectors import hash_sample
 from jobs.index.verifying import count_ids, inspect_index
-from jobs.runtime.errors import Blocked, ConfigError, InputError
+from jobs.runtime.errors import Blocked, InputError
 from jobs.runtime.job import Job, JobContext
 from jobs.runtime.logs import log
 from jobs.runtime.main import main
 from jobs.runtime.manifest import Manifest
 from mmse_model.ann import codec_error, list_distance, read_index
-from mmse_model.codecs import check_dimension
 from mmse_model.index_files import TRAINED, IndexCard, Shard
 
 MEASURED = 10_000
@@ -45,12 +45,13 @@ MEASURED = 10_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be built: vectors of which embeddings, in how many lists, by which tasks."""
+    """What will be built: vectors of which embeddings, in how many lists, by which tasks, in which codec (or `auto`)."""
 
     embeddings: Manifest
     dimension: int
     lists: int
     tasks: tuple[ShardTask, ...]
+    codec: str
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,18 @@ def plan_build(context: JobContext) -> Plan:
             f"embeddings dt={context.dt}: made with model {made_with[:12]}..., published is "
             f"{model.content_hash[:12]}...; run embed_items again"
         )
-    if fault := check_dimension(settings.codec, dimension):
-        raise ConfigError(fault)
+    refuse_codec(settings, dimension)
     groups = read_row_groups(context.folder("embeddings"), embeddings.files)
     if not groups:
         raise Blocked(f"embeddings dt={context.dt}: 0 vectors; expected at least one")
     tasks = plan_shards(groups, settings.shards, settings.rows_per_shard)
     lists = fit_lists(settings.lists, embeddings.rows)
-    memory = estimate_memory(tasks, settings, lists, dimension, embeddings.rows)
+    memory = estimate_memory(tasks, settings, lists, dimension, embeddings.rows, largest_codec(settings, dimension))
     log("index planned", lists=lists, shards=len(tasks), driver_mib=round(memory.driver), task_mib=round(memory.task))
     refuse_too_large(memory, settings.memory_mib)
     if lists < settings.lists:
         context.notes["lists"] = f"{lists} of {settings.lists} asked for"
-    return Plan(embeddings, dimension, lists, tuple(tasks))
+    return Plan(embeddings, dimension, lists, tuple(tasks), settings.codec)
 
 
 def train(context: JobContext, plan: Plan, folder: Path) -> Trained:
@@ -95,7 +95,7 @@ def train(context: JobContext, plan: Plan, folder: Path) -> Trained:
     scratch.mkdir()
     recipe = recipe_of(settings, context.config.seed, plan.embeddings.rows, plan.dimension, plan.lists, scratch)
     try:
-        return train_quantizer(context.spark, plan.tasks, recipe, settings.codec, folder)
+        return train_quantizer(context.spark, plan.tasks, recipe, plan.codec, folder)
     except BadTraining as error:
         raise Blocked(str(error)) from None
     finally:
@@ -113,9 +113,9 @@ def fill_shards(context: JobContext, plan: Plan, folder: Path, trained: Trained)
 
 def describe(context: JobContext, plan: Plan, trained: Trained, shards: tuple[Shard, ...]) -> IndexCard:
     """The card, still without the figures that reading the shards back will give."""
-    settings, facts = context.config.index, plan.embeddings.facts
+    facts = plan.embeddings.facts
     return IndexCard(
-        codec=settings.codec, dimension=plan.dimension, lists=plan.lists, probes=1,
+        codec=plan.codec, dimension=plan.dimension, lists=plan.lists, probes=1,
         vectors=sum(s.rows for s in shards), shards=shards, trained_sha256=trained.sha256,
         training_digest=trained.digest, model=facts["model"], embeddings=plan.embeddings.content_hash,
         items=facts["items"], numbering=facts["numbering"], faiss=faiss.__version__, assigner_sha256=trained.assigner_sha256,
@@ -124,6 +124,7 @@ def describe(context: JobContext, plan: Plan, trained: Trained, shards: tuple[Sh
 
 def build_full(context: JobContext, plan: Plan, folder: Path) -> IndexCard:
     """Trains and fills; the card says so, still without the figures that reading the shards back will give."""
+    plan = replace(plan, codec=codec_of(context, plan.tasks, plan.embeddings.rows, plan.dimension))
     trained = train(context, plan, folder)
     return describe(context, plan, trained, fill_shards(context, plan, folder, trained))
 

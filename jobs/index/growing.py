@@ -20,7 +20,7 @@ from jobs.runtime.job import JobContext
 from jobs.runtime.manifest import Manifest
 from mmse_model.index_files import ASSIGNER, TRAINED, BrokenIndex, Delta, IndexCard, file_digest, shard_fault
 
-TRAINING = ("codec", "lists", "train_per_list", "two_level_lists", "refine_passes", "assign_excess")
+TRAINING = ("codec", "max_code_bytes", "lists", "train_per_list", "two_level_lists", "refine_passes", "assign_excess")
 """Settings that an index is trained by."""
 
 

@@ -120,7 +120,7 @@ def driver_sample(sample: int, lists: int) -> int:
 
 
 def estimate_memory(
-    tasks: Iterable[ShardTask], settings: IndexSettings, lists: int, dimension: int, rows: int
+    tasks: Iterable[ShardTask], settings: IndexSettings, lists: int, dimension: int, rows: int, codec: str | None = None
 ) -> Memory:
     """Bytes of a sample and its copies in the driver; of centroids, lists and batches in one task.
 
@@ -133,7 +133,7 @@ def estimate_memory(
     widest = min(rows, max(task.end - task.first for task in tasks))
     read = driver_sample(sample, lists) if two_levels else sample
     driver = 3 * read * vector + (3 if two_levels else 2) * lists * vector + settings.verify_queries * vector
-    task = 2 * lists * vector + 2 * widest * (code_bytes(settings.codec, dimension) + 8) + 4 * BATCH * vector
+    task = 2 * lists * vector + 2 * widest * (code_bytes(codec or settings.codec, dimension) + 8) + 4 * BATCH * vector
     training = lists * vector + 4 * min(sample, rows_at_once(dimension)) * vector if two_levels else 0
     return Memory(driver / 2**20, max(task, training) / 2**20)
 

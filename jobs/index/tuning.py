@@ -41,9 +41,9 @@ class Asked:
     source: str
 
 
-def ask(context: JobContext, card: IndexCard) -> Asked:
+def ask(context: JobContext, rows: int, dimension: int, wanted: int) -> Asked:
     """Distinct queries of the newest day with requests, by hash, through the query tower; items' vectors where there are few."""
-    wanted, seed = 2 * context.config.index.tuning.queries, context.config.seed
+    seed = context.config.seed
     days = [day for day in context.entry.days("requests") if day <= context.dt]
     texts = query_texts(context, days[-1], wanted) if days else []
     if len(texts) >= FEWEST:
@@ -51,7 +51,7 @@ def ask(context: JobContext, card: IndexCard) -> Asked:
 
         vectors = Encoder.open(context.folder("model", model_day(context)), threads=1, fixed=True).encode_queries(texts)
         return Asked(np.ascontiguousarray(vectors, dtype=np.float32), np.full(len(texts), -1), f"queries of {days[-1]}")
-    own, vectors = hash_sample(context.read("embeddings"), card.vectors, wanted, card.dimension, seed, "tune index")
+    own, vectors = hash_sample(context.read("embeddings"), rows, wanted, dimension, seed, "tune index")
     return Asked(vectors, own, "items")
 
 
@@ -98,7 +98,7 @@ def said(facts: Mapping[str, Any]) -> dict[str, str]:
 def tune(context: JobContext, tasks: Sequence[ShardTask], folder: Path, card: IndexCard) -> tuple[IndexCard, Tuned]:
     """The card with the settings that are to be searched with, and what was tried. What is given in the settings stays."""
     settings = context.config.index
-    asked = ask(context, card)
+    asked = ask(context, card.vectors, card.dimension, 2 * settings.tuning.queries)
     found = tune_on(
         context.spark, tasks, folder, card, asked, settings.tuning.recall, settings.tuning.k,
         probes=settings.probes, refine=settings.refine,

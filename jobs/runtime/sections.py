@@ -188,9 +188,10 @@ class TuningSettings(Settings):
 class IndexSettings(Settings):
     """The ANN index."""
 
-    codec: Literal["flat", "sq8", "rabitq4", "pq64x4fs+sq8"] = Field(
-        "sq8", description="bytes of a vector of 128 dimensions: flat 512, sq8 128, rabitq4 84, pq64x4fs+sq8 160 (the fastest)"
+    codec: Literal["flat", "sq8", "rabitq4", "pq64x4fs+sq8", "auto"] = Field(
+        "sq8", description="bytes of a vector of 128 dimensions: flat 512, sq8 128, rabitq4 84, pq64x4fs+sq8 160; auto: by trial"
     )
+    max_code_bytes: int | None = Field(None, ge=1, description="of a vector without its id, where codec is auto")
     lists: int = Field(256, ge=1, description="inverted lists; fewer where a list would get under 39 vectors")
     train_per_list: int = Field(50, ge=39, description="sampled vectors per list that quantizer and codec train on")
     two_level_lists: int = Field(
