@@ -3,7 +3,7 @@
 Every codec is a process of its own, one after the other, over the same files (benchmarks/index_vectors.py, shape "thin"):
 
     build    the job's own training and one shard, on local[2]
-    tune     the job's own choice of how many lists and, where hits are compared again, how many (jobs/index/tuning.py), on 1,000
+    tune     the job's own choice of how many lists and, where hits are compared again, how many (jobs/index/tuning.py), on 2,000
              held-out queries of which every other one chooses
     grid     every setting around it on 2,000 other queries, in batches of 2,000, one thread: recall@10 and queries per second
 
@@ -34,16 +34,16 @@ from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.training import recipe_of, train_quantizer
 from jobs.index.tuning import Asked, Tuned, tune_on
 from jobs.runtime.config import Config
-from jobs.runtime.sections import IndexSettings
+from jobs.runtime.sections import IndexSettings, TuningSettings
 from mmse_model.ann import map_index
 from mmse_model.codecs import CODECS, code_bytes
 from mmse_model.index_files import IndexCard, Shard
 from mmse_model.shards import OpenShard
 
-K, TUNED_ON, JUDGED = 10, 1_000, 2_000
+K, TUNED_ON, JUDGED = 10, 2_000, 2_000
 TARGETS = {"flat": 0.97, "sq8": 0.97, "rabitq4": 0.95, "pq64x4fs+sq8": 0.95}
-FINER = (1, 2, 3, 4, 6, 8, 12, 16)
-"""Hits compared again, as multiples of K, on the grid; twice as fine as what the job tries."""
+FINER = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+"""Hits compared again, as multiples of K, on the grid; finer than what the job tries."""
 
 
 def codec_step(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -63,7 +63,8 @@ def codec_step(chosen: argparse.Namespace) -> dict[str, Any]:
     assert shard is not None
     queries = held_out(TUNED_ON + JUDGED, SHAPES[chosen.shape])
     asked = Asked(queries[:TUNED_ON], np.full(TUNED_ON, -1), "held out")
-    tuned = tune_on(spark, tasks, folder, card_of(chosen, shard), asked, chosen.target, K)
+    wanted = TuningSettings(recall=chosen.target, k=K)
+    tuned = tune_on(spark, tasks, folder, card_of(chosen, shard), asked, wanted)
     spark.stop()
     judged = queries[TUNED_ON:]
     return {**figures(chosen, folder / shard.path, tuned, judged), "tuning": [row.as_json() for row in tuned.rows]}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-COMPARED_AS = 40
-"""Comparing a hit again costs about as much as scanning so many 4-bit codes (benchmarks.index_search measures both)."""
-REFINES = (1, 2, 4, 8, 16)
+COMPARED_AS = 240
+"""Comparing a hit again costs as much as scanning so many 4-bit codes (236, fitted to 50 settings of benchmarks.index_search)."""
+REFINES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Tried where the codec compares hits again."""
 FINE = 1.2
 """Between two numbers of lists whose ratio is smaller nothing more is tried."""
@@ -82,6 +82,12 @@ def between(low: int, high: int) -> list[int]:
     return sorted({p for p in steps if low < p < high})
 
 
+def around(tried: Sequence[int], taken: int) -> list[int]:
+    """Numbers of lists between the one `taken` and those `tried` on both sides of it."""
+    below, above = max((p for p in tried if p < taken), default=taken), min((p for p in tried if p > taken), default=taken)
+    return between(below, taken) + between(taken, above)
+
+
 def choose(rows: Sequence[Row], target: float) -> tuple[Row, bool]:
     """The cheapest row that reaches the target, and True; where none does the one that finds most, and False."""
     enough = [row for row in rows if row.recall >= target]
@@ -109,4 +115,4 @@ def as_table(rows: Sequence[Row], chosen: Row, k: int) -> list[str]:
     ]
 
 
-__all__ = ["Row", "Setting", "as_table", "between", "choose", "cost_of", "frontier", "next_probes"]
+__all__ = ["Row", "Setting", "around", "as_table", "between", "choose", "cost_of", "frontier", "next_probes"]

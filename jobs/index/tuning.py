@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.index.choosing import REFINES, Row, Setting, as_table, choose, cost_of, next_probes
+from jobs.index.choosing import REFINES, Row, Setting, around, as_table, choose, cost_of, next_probes
 from jobs.index.pareto import pareto_svg
 from jobs.index.parts import model_day
 from jobs.index.plan import ShardTask
@@ -20,6 +20,7 @@ from jobs.index.vectors import hash_sample
 from jobs.index.verifying import Hits
 from jobs.runtime.job import JobContext
 from jobs.runtime.logs import say
+from jobs.runtime.sections import TuningSettings
 from mmse_model.codecs import CODECS
 from mmse_model.index_files import IndexCard
 
@@ -99,32 +100,34 @@ def tune(context: JobContext, tasks: Sequence[ShardTask], folder: Path, card: In
     """The card with the settings that are to be searched with, and what was tried. What is given in the settings stays."""
     settings = context.config.index
     asked = ask(context, card.vectors, card.dimension, 2 * settings.tuning.queries)
-    found = tune_on(
-        context.spark, tasks, folder, card, asked, settings.tuning.recall, settings.tuning.k,
-        probes=settings.probes, refine=settings.refine,
-    )
+    found = tune_on(context.spark, tasks, folder, card, asked, settings.tuning, probes=settings.probes, refine=settings.refine)
     for line in as_table(found.rows, found.chosen, found.k):
         say(line)
     return replace(card, probes=found.chosen.probes, refine=found.chosen.refine), found
 
 
 def tune_on(
-    spark: SparkSession, tasks: Sequence[ShardTask], folder: Path, card: IndexCard, asked: Asked, target: float, k: int,
+    spark: SparkSession, tasks: Sequence[ShardTask], folder: Path, card: IndexCard, asked: Asked, wanted: TuningSettings,
     probes: int | None = None, refine: int | None = None,
 ) -> Tuned:
     """Tries settings in rounds until the cheapest is known; `probes` and `refine`, where given, are not varied."""
+    k, enough = wanted.k, wanted.recall - wanted.tolerance
     truth = without_own(exact_nearest(spark, tasks, asked.vectors, 2 * (k + 1)), asked.own)
     refines = [refine] if refine else list(REFINES if CODECS[card.codec].refined else (1,))
     rows: list[Row] = []
+    narrowed = len(refines) == 1  # else what is cheapest may lie beyond the fewest lists that are enough
     todo = [min(probes, card.lists)] if probes else next_probes([], [], card.lists)
     while todo:
         settings = [Setting(p, r) for p in todo for r in refines]
         tried = try_settings(spark, folder, card, asked.vectors, settings, k + 1)
         rows += rows_of(tried, settings, truth, asked, k, len(list(card.every_shard())))
-        good = sorted({row.probes for row in rows if row.recall >= target})
-        todo = [] if probes else next_probes(sorted({r.probes for r in rows}), good, card.lists, 4 if len(refines) > 1 else 1)
-    chosen, reached = choose(rows, target)
-    return Tuned(tuple(rows), chosen, reached, asked.source, len(asked.own), target, k)
+        good = sorted({row.probes for row in rows if row.recall >= enough})
+        counts = sorted({row.probes for row in rows})
+        todo = [] if probes else next_probes(counts, good, card.lists, 1 if len(refines) == 1 else 4)
+        if not todo and not probes and not narrowed:
+            todo, narrowed = around(counts, choose(rows, enough)[0].probes), True
+    chosen, reached = choose(rows, enough)
+    return Tuned(tuple(rows), chosen, reached, asked.source, len(asked.own), wanted.recall, k)
 
 
 def rows_of(tried: Tried, settings: Sequence[Setting], truth: Hits, asked: Asked, k: int, shards: int) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.index.choosing import FINE, Row, Setting, as_table, between, choose, cost_of, frontier, next_probes
+from jobs.index.choosing import FINE, Row, Setting, around, as_table, between, choose, cost_of, frontier, next_probes
 
 
 def row(probes: int, recall: float, qps: float = 1.0, refine: int = 1, cost: float | None = None) -> Row:
@@ -56,8 +56,12 @@ def test_nothing_lies_between_neighbours() -> None:
     assert between(2, 4) == [3]
 
 
+def test_around_what_is_taken_both_sides_are_looked_at() -> None:
+    assert around([1, 2, 4, 8, 16, 32], 16) == [10, 11, 13, 19, 23, 27]
+    assert around([4, 8], 8) == [5, 6, 7] and around([8], 8) == []
+
+
 def test_the_cheapest_that_reaches_the_target_is_taken() -> None:
-    """16 lists and 2 comparisons cost 160 + 80, 8 lists and 8 of them 80 + 320."""
     rows = [row(8, 0.96, refine=8, cost=400), row(16, 0.95, refine=2, cost=240), row(32, 0.99, cost=320), row(4, 0.9, cost=40)]
     assert choose(rows, 0.95) == (rows[1], True)
 
@@ -69,7 +73,7 @@ def test_where_none_reaches_it_the_one_that_finds_most_is_taken_and_it_is_said()
 
 def test_comparing_again_costs_by_hit_and_shard() -> None:
     assert cost_of(1_000, Setting(8), 10, 2) == 1_000
-    assert cost_of(1_000, Setting(8, 4), 10, 2) == 1_000 + 40 * 4 * 10 * 2
+    assert cost_of(1_000, Setting(8, 4), 10, 2) == 1_000 + 240 * 4 * 10 * 2
 
 
 def test_the_frontier_is_what_no_other_beats_in_both() -> None:

@@ -16,7 +16,7 @@ from tests.jobs import published
 from tests.jobs.grown_index import build, folder_of, metrics_of, nearest
 from tests.jobs.published import config_in, publish_model, unit_vectors
 
-SETTINGS = {"lists": 40, "verify_queries": 50, "shards": 3, "tuning": {"recall": 0.9, "k": 10, "queries": 200}}
+SETTINGS = {"lists": 40, "verify_queries": 50, "shards": 3, "tuning": {"recall": 0.9, "k": 10, "queries": 200, "tolerance": 0.0}}
 DIMENSION, ROWS = 64, 2_000
 
 
