@@ -115,7 +115,7 @@ def test_one_delta_too_many_is_merged_to_what_a_build_with_the_same_quantizer_wr
     built = [build_shard(task, str(tmp_path), DIMENSION, card.trained_sha256).shard for task in tasks]
     assert card.shards == tuple(built) and card.churned == 90 + 90 + 90
     assert {path.name for path in folder_of(context).iterdir()} - {"_MANIFEST.json", "_VERDICT.json"} == {
-        "index.json", TRAINED, *(shard.path for shard in card.shards)
+        "index.json", TRAINED, "search.json", "search.svg", *(shard.path for shard in card.shards)
     }
 
 
