@@ -14,14 +14,20 @@ from jobs.cli import main
 from jobs.item_filter import Where
 from jobs.release_reader import open_release, search_release
 from jobs.runtime.config import Config
+from jobs.runtime.job import JobContext
 from tests.jobs.published import item_rows
-from tests.jobs.test_publish_release import ITEMS, config, released  # noqa: F401  (fixtures)
+from tests.jobs.released import ITEMS
 
 Row = tuple[Any, ...]
 BRAND, CATEGORY, SHOP, PRICE, AVAILABLE = 4, 5, 6, 7, 8
 
 
-def expected(config: Config, text: str, k: int, fits: Any) -> list[float]:  # noqa: F811
+@pytest.fixture
+def config(released: JobContext) -> Config:
+    return released.config
+
+
+def expected(config: Config, text: str, k: int, fits: Any) -> list[float]:
     """Inner products of the k best of those items that are available and fit."""
     items = [row for row in item_rows(ITEMS) if row[AVAILABLE] and fits(row)]
     encoder = open_release(config).retriever.encoder
@@ -37,7 +43,7 @@ def expected(config: Config, text: str, k: int, fits: Any) -> list[float]:  # no
     (Where("acme", "Cables/USB", "shop 1", max_price=5), lambda row: row[BRAND] and row[SHOP] == "shop 1" and row[PRICE] and row[PRICE] <= 5),
     (Where("Nobody"), lambda row: False),
 ], ids=str)
-def test_the_best_of_what_matches(config: Config, released: Any, where: Where, fits: Any) -> None:  # noqa: F811
+def test_the_best_of_what_matches(config: Config, where: Where, fits: Any) -> None:
     by_id = {row[0]: row for row in item_rows(ITEMS)}
     for k in (5, 1000):
         hits = open_release(config).search("usb 3", k, where=where)
@@ -46,19 +52,19 @@ def test_the_best_of_what_matches(config: Config, released: Any, where: Where, f
         assert all(fits(by_id[hit.object_id]) and by_id[hit.object_id][AVAILABLE] for hit in hits)
 
 
-def test_what_is_kept_of_a_filter_answers_the_same(config: Config, released: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_what_is_kept_of_a_filter_answers_the_same(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, where = open_release(config), Where("acme")
     before = opened.search_many(["usb 3", "cable"], 4, where=where)
     monkeypatch.setattr("jobs.release_reader.matching_ids", None)  # it is not looked up again
     assert opened.search_many(["usb 3", "cable"], 4, where=Where(["ACME"])) == before
 
 
-def test_no_condition_is_no_filter(config: Config, released: Any) -> None:  # noqa: F811
+def test_no_condition_is_no_filter(config: Config) -> None:
     assert search_release(config, ["usb 3"], 5, where=Where()) == search_release(config, ["usb 3"], 5)
 
 
 def test_the_command_takes_the_flags(
-    config: Config, released: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "shop.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True)), encoding="utf-8")
     command = ["search", "usb 3", "--config", str(tmp_path / "shop.yaml"), "--json"]

@@ -17,18 +17,16 @@ from typing import Any
 
 import pytest
 
-from jobs.build_index import JOB as BUILD_INDEX
-from jobs.embed_items import JOB as EMBED_ITEMS
 from jobs.item_filter import Where
 from jobs.live_release import LiveRelease
 from jobs.release_reader import Hit, open_release
 from jobs.rollback import rollback
 from jobs.runtime.config import Config
 from jobs.runtime.errors import ConfigError, InputError
-from jobs.runtime.job import run_job
+from jobs.runtime.job import JobContext
 from jobs.runtime.snapshots import SnapshotLog
-from tests.jobs.published import config_in, publish_encoder, publish_items
-from tests.jobs.test_publish_release import DAY, ITEMS, config, copied, evaluate, release, released  # noqa: F401  (fixtures)
+from tests.jobs.published import DAY, config_in
+from tests.jobs.released import copied, release_with_encoder
 
 QUERIES = ["usb 3", "cable"]
 ACME = Where("acme")
@@ -67,17 +65,12 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def two(spark: Any, config: Config, released: Any, tmp_path_factory: pytest.TempPathFactory) -> Shop:  # noqa: F811
-    there = copied(config, tmp_path_factory.mktemp("live"))
+def two(spark: Any, released: JobContext, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    there = copied(released.config, tmp_path_factory.mktemp("live"))
     runs, answers = [], []
     for seed in (None, 4):
         if seed is not None:
-            publish_encoder(spark, there, seed)
-            publish_items(spark, there, ITEMS)
-            for job in (EMBED_ITEMS, BUILD_INDEX):
-                run_job(job, there, DAY, lambda: spark)
-            evaluate(spark, there, recall=0.70)
-            release(spark, there)
+            release_with_encoder(spark, there, seed)
         runs.append(SnapshotLog(there.paths.warehouse).head().run("release", str(DAY)))
         answers.append(open_release(there).search_many(QUERIES, 5, where=ACME))
     first, second = ({hit.score for hits in answer for hit in hits} for answer in answers)
@@ -122,9 +115,10 @@ def within(seconds: float, true: Callable[[], bool]) -> bool:
     return true()
 
 
-def test_searches_go_on_while_releases_are_rolled_back_and_forth(shop: Shop) -> None:
+@pytest.mark.parametrize("swaps", [6, pytest.param(24, marks=pytest.mark.slow)])
+def test_searches_go_on_while_releases_are_rolled_back_and_forth(shop: Shop, swaps: int) -> None:
     with LiveRelease.open(shop.config) as live, searching(live, threads=3) as found:
-        for number in [1, 0] * 12:
+        for number in [1, 0] * (swaps // 2):
             rollback(shop.config, argparse.Namespace(to=shop.runs[number], list=False))
             counts = [len(answers) for answers in found]
             assert live.refresh() and live.serving.run == shop.runs[number]
@@ -160,11 +154,12 @@ def test_a_search_ends_on_the_release_it_began_with_and_its_files_go_then(shop: 
     assert shop.mapped() == 0
 
 
-def test_fifty_swaps_leave_no_mapping_and_no_open_file(shop: Shop) -> None:
+@pytest.mark.parametrize("swaps", [8, pytest.param(50, marks=pytest.mark.slow)])
+def test_many_swaps_leave_no_mapping_and_no_open_file(shop: Shop, swaps: int) -> None:
     gc.collect()
     with LiveRelease.open(shop.config) as live:
         one = shop.mapped()
-        for n in range(1, 51):
+        for n in range(1, swaps + 1):
             shop.put(n % 2)
             assert live.refresh()
             assert ask(live) == shop.answers[n % 2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,6 @@ from jobs.embed_items import JOB as EMBED_ITEMS
 from jobs.evaluation.before import before_run
 from jobs.export.reader import QueryReader
 from jobs.index.parts import ordered_recall, relative_drop
-from jobs.publish_release import JOB
 from jobs.release_reader import open_release, search_release
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked, ConfigError, InputError
@@ -28,62 +26,14 @@ from jobs.runtime.job import Job, JobContext, run_job
 from jobs.runtime.sections import SnapshotSettings
 from jobs.runtime.snapshots import SnapshotLog
 from mmse_model.encoder import Encoder
-from schemas import EVALUATION
-from tests.jobs.published import DAY, DIMENSION, config_in, item_rows, publish, publish_encoder, publish_items
-
-MODEL = {"dimension": DIMENSION, "hidden": 8}
-INDEX = {"lists": 4, "probes": 4, "verify_queries": 20, "codec": "flat"}
-ITEMS = 100
-
-
-def table(recall: float, k: int = 50) -> list[dict[str, Any]]:
-    """The rows that an evaluation hands to the release, and one that it must leave out."""
-    row = {"truth": "ordered", "k": k, "low": recall - 0.01, "high": recall + 0.01}
-    return [
-        {"system": "mmse", "search": "ann", "recall": recall, **row},
-        {"system": "mmse", "search": "exact", "recall": recall + 0.005, **row},
-        {"system": "bm25", "search": "exact", "recall": 0.6, **row},
-    ]
-
-
-def evaluate(spark: Any, config: Config, recall: float, k: int = 50) -> None:
-    """An evaluation of the published parts that found this recall."""
-    rows = [("mmse", "ann", "ordered", f"recall@{k}", "q", recall, 1, True)]
-    frame = spark.createDataFrame(rows, EVALUATION.spark_schema())
-
-    def write(context: JobContext) -> None:
-        for name in ("model", "embeddings", "index"):
-            context.manifest(name)
-        context.write("evaluation", frame, facts={"k": k, "table": table(recall, k)})
-
-    publish(spark, config, ("evaluation",), write, reads=("model", "embeddings", "index"))
-
-
-def release(spark: Any, config: Config) -> JobContext:
-    return run_job(JOB, config, DAY, lambda: spark)
+from tests.jobs.published import DAY, DIMENSION, config_in, item_rows
+from tests.jobs.released import ITEMS, copied, evaluate, release, table
 
 
 @pytest.fixture(scope="module")
-def config(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A warehouse with every part, not yet released."""
-    config = config_in(tmp_path_factory.mktemp("release"), model=MODEL, index=INDEX)
-    publish_encoder(spark, config)
-    publish_items(spark, config, ITEMS)
-    for job in (EMBED_ITEMS, BUILD_INDEX):
-        run_job(job, config, DAY, lambda: spark)
-    return config
-
-
-@pytest.fixture(scope="module")
-def released(spark: Any, config: Config) -> JobContext:
-    evaluate(spark, config, recall=0.70)
-    return release(spark, config)
-
-
-def copied(config: Config, folder: Path) -> Config:
-    """The same configuration over a copy of its warehouse."""
-    warehouse = shutil.copytree(config.paths.warehouse, folder / "warehouse")
-    return config.model_copy(update={"paths": config.paths.model_copy(update={"warehouse": str(warehouse)})})
+def config(released: JobContext, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A copy of the released warehouse, that is released again by tests of this file."""
+    return copied(released.config, tmp_path_factory.mktemp("again"))
 
 
 def folder(context: JobContext) -> Path:

@@ -10,10 +10,11 @@ import pytest
 
 from jobs.release_reader import open_release
 from jobs.rollback import Kept, choose, rollback
-from jobs.runtime.config import Config
 from jobs.runtime.errors import InputError
+from jobs.runtime.job import JobContext
 from jobs.runtime.snapshots import SnapshotLog
-from tests.jobs.test_publish_release import DAY, config, copied, evaluate, release, released  # noqa: F401  (fixtures)
+from tests.jobs.published import DAY
+from tests.jobs.released import copied, evaluate, release
 
 KEPT = [
     Kept("2026-01-08", "c", "2026-01-09T02:00", in_force=True), Kept("2026-01-08", "b", "2026-01-09T01:00"),
@@ -43,9 +44,9 @@ def test_what_cannot_be_put_in_force_is_told(kept: list[Kept], wanted: str | Non
 
 
 def test_back_and_forth_between_two_releases(
-    spark: Any, config: Config, released: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+    spark: Any, released: JobContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop = copied(config, tmp_path)
+    shop = copied(released.config, tmp_path)
     first = SnapshotLog(shop.paths.warehouse).head().run("release", "2026-01-08")
     evaluate(spark, shop, recall=0.75)
     release(spark, shop)
@@ -64,9 +65,9 @@ def test_back_and_forth_between_two_releases(
 
 
 def test_a_release_whose_parts_are_gone_is_not_put_in_force(
-    spark: Any, config: Config, released: Any, tmp_path: Path  # noqa: F811
+    spark: Any, released: JobContext, tmp_path: Path
 ) -> None:
-    shop = copied(config, tmp_path)
+    shop = copied(released.config, tmp_path)
     log = SnapshotLog(shop.paths.warehouse)
     first = log.head().run("release", "2026-01-08")
     evaluate(spark, shop, recall=0.75)
