@@ -76,6 +76,7 @@ def test_what_auto_chooses_is_built_and_searched_and_the_same_again(spark: Any, 
     best = nearest(items, asked, 10)
     assert np.mean([np.isin(row, true).mean() for row, true in zip(found(folder_of(context), asked, 10), best)]) >= 0.9
     again, _ = built(spark, tmp_path / "two", tuning={"recall": 0.9, "k": 10, "queries": 100})
+    assert (folder_of(again) / "search.json").read_text() != (folder_of(context) / "search.json").read_text()  # other times
     assert again.outputs["index", again.dt].content_hash == context.outputs["index", context.dt].content_hash
 
 

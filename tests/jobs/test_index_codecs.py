@@ -25,8 +25,12 @@ DIMENSION, QUERIES = 64, 40
 LEAST = {"flat": 1.0, "sq8": 0.95, "rabitq4": 0.85, "pq64x4fs+sq8": 0.93}
 """Recall@10 where every list is probed: what is lost is the codec's alone."""
 
+SEEN_ELSEWHERE = {"flat", "sq8"}
+"""Grown and merged by quick tests: flat codes in test_index_delta, 8-bit ones in test_index_training."""
+TRIED = [pytest.param(codec, marks=[pytest.mark.slow] * (codec in SEEN_ELSEWHERE)) for codec in sorted(CODECS)]
 
-@pytest.fixture(scope="module", params=sorted(CODECS))
+
+@pytest.fixture(scope="module", params=TRIED)
 def codec(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
