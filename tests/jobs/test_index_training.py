@@ -52,7 +52,7 @@ def test_every_vector_is_there_once_and_nothing_is_left_of_the_training(two_leve
     assert (metrics["vectors"], metrics["ids_missing"], metrics["ids_duplicated"], metrics["ids_unknown"]) == (5_200, 0, 0, 0)
     assert metrics["self_recall_at_1"] == 1
     assert {path.name for path in folder.iterdir()} - {"_MANIFEST.json", "_VERDICT.json"} == {
-        "index.json", TRAINED, ASSIGNER, *(shard.path for shard in IndexCard.read(folder).shards)
+        "index.json", TRAINED, ASSIGNER, "search.json", "search.svg", *(shard.path for shard in IndexCard.read(folder).shards)
     }
 
 
@@ -69,21 +69,25 @@ def test_lists_are_as_close_to_the_vectors_as_those_of_one_level(spark: Any, two
     assert two["recall_at_10_vs_exact"] > one["recall_at_10_vs_exact"] - 0.03
 
 
-def test_without_a_cheap_assigner_vectors_are_compared_with_every_centroid(spark: Any, tmp_path: Path) -> None:
-    context = built(spark, tmp_path, assign_excess=1e-6)
-    assert IndexCard.read(folder_of(context)).assigner_sha256 is None and not (folder_of(context) / ASSIGNER).exists()
-    assert context.outputs["index", context.dt].metrics["ids_missing"] == 0
+@pytest.fixture(scope="module")
+def compared_with_all(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> JobContext:
+    """Of which no cheaper assigner was good enough."""
+    return built(spark, tmp_path_factory.mktemp("all"), assign_excess=1e-6)
 
 
-def test_lloyd_steps_bring_lists_closer(spark: Any, tmp_path: Path) -> None:
-    distances = [
-        built(spark, tmp_path / str(passes), assign_excess=1e-6, refine_passes=passes).outputs["index", DAY.isoformat()].metrics["list_distance"]
-        for passes in (0, 2)
-    ]
-    assert distances[1] < 0.99 * distances[0]
+def test_without_a_cheap_assigner_vectors_are_compared_with_every_centroid(compared_with_all: JobContext) -> None:
+    folder = folder_of(compared_with_all)
+    assert IndexCard.read(folder).assigner_sha256 is None and not (folder / ASSIGNER).exists()
+    assert compared_with_all.outputs["index", compared_with_all.dt].metrics["ids_missing"] == 0
 
 
-@pytest.mark.parametrize("files", [1, 7])
+def test_lloyd_steps_bring_lists_closer(spark: Any, compared_with_all: JobContext, tmp_path: Path) -> None:
+    without = built(spark, tmp_path, assign_excess=1e-6, refine_passes=0)
+    far, near = (context.outputs["index", context.dt].metrics["list_distance"] for context in (without, compared_with_all))
+    assert near < 0.99 * far
+
+
+@pytest.mark.parametrize("files", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_the_files_of_the_embeddings_do_not_change_a_bit(spark: Any, two_levels: JobContext, tmp_path: Path, files: int) -> None:
     again = built(spark, tmp_path, files)
     assert again.outputs["index", again.dt].content_hash == two_levels.outputs["index", two_levels.dt].content_hash
