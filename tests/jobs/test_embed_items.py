@@ -41,8 +41,7 @@ from tests.jobs.published import (
     publish_items,
     unit_vectors,
 )
-
-MODEL = {"dimension": DIMENSION, "hidden": 8}
+from tests.jobs.released import MODEL, copied
 
 
 def item_length() -> Callable[[], Any]:
@@ -106,8 +105,8 @@ def test_the_hash_changes_with_what_the_tower_reads_and_a_price_within_its_bucke
     assert after.keys() - before.keys() == {6} and before.keys() - after.keys() == {9}
 
 
-@settings(max_examples=10)  # each is a Spark job, over many prices at once
-@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), min_size=20, max_size=100), st.integers(2, 20))
+@settings(max_examples=4)  # each is a Spark job, over many prices at once
+@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), min_size=100, max_size=250), st.integers(2, 20))
 def test_prices_that_the_tower_tells_apart_have_different_hashes_and_no_others(
     spark: Any, prices: list[float | None], buckets: int
 ) -> None:
@@ -294,11 +293,10 @@ def wide_lengths() -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("change", ["model", "block"])
-def test_another_model_or_other_calls_carry_nothing_over(spark: Any, tmp_path: Path, change: str) -> None:
-    config = config_in(tmp_path, model=MODEL, embed={"block": 16})
-    publish_encoder(spark, config)
-    publish_items(spark, config, 20)
-    run_job(JOB, config, DAY, lambda: spark)
+def test_another_model_or_other_calls_carry_nothing_over(
+    spark: Any, config: Config, embedded: JobContext, tmp_path: Path, change: str
+) -> None:
+    config = copied(config, tmp_path)
     if change == "model":
         publish_encoder(spark, config, seed=4)
     else:
