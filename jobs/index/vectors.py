@@ -24,6 +24,8 @@ def unpack_vectors(column: pa.Array | pa.ChunkedArray, dimension: int) -> np.nda
     """float32 (N, D) from a binary column. Raises ValueError where a value is null or of another length."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     parts = [_unpack_chunk(chunk, dimension) for chunk in chunks if len(chunk)]
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts) if parts else np.empty((0, dimension), dtype=np.float32)
 
 
