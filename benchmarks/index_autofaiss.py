@@ -38,7 +38,7 @@ from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.trying import exact_nearest
 from jobs.index.tuning import Asked, tune_on
 from jobs.runtime.config import Config
-from jobs.runtime.sections import TuningSettings
+from jobs.runtime.index_section import TuningSettings
 from mmse_model.index_files import IndexCard
 
 STEPS = ("autofaiss", "ours", "tune", "search")

@@ -34,8 +34,8 @@ from jobs.index.building import build_shards
 from jobs.index.plan import estimate_memory, plan_shards, read_row_groups
 from jobs.index.training import recipe_of, train_quantizer
 from jobs.runtime.config import Config
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.manifest import FileFacts
-from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import list_distance, map_index, merge_nearest, read_index, write_index
 from mmse_model.index_files import TRAINED, file_digest
 from mmse_model.kmeans import ITERATIONS

@@ -40,7 +40,7 @@ from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.sampling import FULL, row_hashes
 from jobs.index.vectors import pack_vectors
 from jobs.runtime.config import Config
-from jobs.runtime.sections import IndexSettings
+from jobs.runtime.index_section import IndexSettings
 from mmse_model.ann import merge_nearest
 from mmse_model.index_files import Delta, IndexCard, Shard
 from mmse_model.retriever import ShardSearcher

@@ -34,7 +34,7 @@ from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.training import recipe_of, train_quantizer
 from jobs.index.tuning import Asked, Tuned, tune_on
 from jobs.runtime.config import Config
-from jobs.runtime.sections import IndexSettings, TuningSettings
+from jobs.runtime.index_section import IndexSettings, TuningSettings
 from mmse_model.ann import map_index
 from mmse_model.codecs import CODECS, code_bytes
 from mmse_model.index_files import IndexCard, Shard

@@ -21,7 +21,7 @@ from benchmarks.fit import Point, extrapolated
 from jobs.index.plan import RowGroup, driver_sample, estimate_memory, fit_lists, plan_shards, rows_at_once
 from jobs.index.training import group_cells
 from jobs.runtime.config import Config
-from jobs.runtime.sections import IndexSettings
+from jobs.runtime.index_section import IndexSettings
 from mmse_model.codecs import code_bytes
 from mmse_model.encoder import Encoder
 from mmse_model.grains import Grains

@@ -22,7 +22,8 @@ import faiss
 from jobs.index.auto import codec_of, largest_codec, refuse_codec
 from jobs.index.building import Trained, build_shards
 from jobs.index.drift import Drift, drifts, furthest, watched
-from jobs.index.growing import BuildAnew, find_base, grow, merge
+from jobs.index.gathering import gather_all, plan_slices, with_shards
+from jobs.index.growing import BuildAnew, find_base, grow, link_files, merge, refuse
 from jobs.index.parts import model_day
 from jobs.index.plan import ShardTask, estimate_memory, fit_lists, plan_shards, read_row_groups, refuse_too_large
 from jobs.index.recall import figures_of
@@ -126,7 +127,22 @@ def build_full(context: JobContext, plan: Plan, folder: Path) -> IndexCard:
     """Trains and fills; the card says so, still without the figures that reading the shards back will give."""
     plan = replace(plan, codec=codec_of(context, plan.tasks, plan.embeddings.rows, plan.dimension))
     trained = train(context, plan, folder)
-    return describe(context, plan, trained, fill_shards(context, plan, folder, trained))
+    if context.config.index.layout == "items":
+        return describe(context, plan, trained, fill_shards(context, plan, folder, trained))
+    return by_lists(context, plan, folder, trained)
+
+
+def by_lists(context: JobContext, plan: Plan, folder: Path, trained: Trained) -> IndexCard:
+    """Shards of items first, and out of these shards of lists."""
+    source = folder / "_items"
+    source.mkdir()
+    link_files(folder, source, [path.name for path in folder.glob("*.faiss")])
+    card = describe(context, plan, trained, fill_shards(context, plan, source, trained))
+    slices = plan_slices(context.spark, context.config.index, card, source, plan.tasks)
+    gathered = gather_all(context.spark, slices, source, folder, card)
+    refuse([one.fault for one in gathered if one.fault])
+    shutil.rmtree(source)
+    return with_shards(card, gathered)
 
 
 def build_grown(context: JobContext, plan: Plan, folder: Path) -> IndexCard:

@@ -17,9 +17,9 @@ from jobs.index.trying import exact_nearest
 from jobs.index.tuning import ask
 from jobs.index.vectors import hash_sample
 from jobs.runtime.errors import ConfigError
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.job import JobContext
 from jobs.runtime.logs import say
-from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import add_vectors, one_thread, train_index
 from mmse_model.codecs import CODECS, check_dimension, code_bytes
 from mmse_model.shards import OpenShard

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.runtime.sections import DeltaSettings
+from jobs.runtime.index_section import DeltaSettings
 
 
 @dataclass(frozen=True)

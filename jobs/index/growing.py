@@ -11,17 +11,18 @@ from pathlib import Path
 
 import faiss
 
-from jobs.index.building import Built
 from jobs.index.comparing import DeltaTask, count_changes, plan_pairs, plan_tasks
-from jobs.index.delta_shards import Grown, build_delta, merge_shards
+from jobs.index.delta_shards import Grown, build_delta
+from jobs.index.gathering import gather_all, plan_slices, with_shards
 from jobs.index.plan import ShardTask, read_row_groups
 from jobs.runtime.errors import Blocked
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.job import JobContext
 from jobs.runtime.manifest import Manifest
 from mmse_model.index_files import ASSIGNER, TRAINED, BrokenIndex, Delta, IndexCard, file_digest, shard_fault
 
-TRAINING = ("codec", "max_code_bytes", "lists", "train_per_list", "two_level_lists", "refine_passes", "assign_excess")
-"""Settings that an index is trained by."""
+TRAINING = ("layout", "codec", "max_code_bytes", "lists", "train_per_list", "two_level_lists", "refine_passes", "assign_excess")
+"""Settings that an index is trained and cut by."""
 
 
 class BuildAnew(Exception):
@@ -47,10 +48,11 @@ def find_base(context: JobContext, embeddings: Manifest) -> Base:
     manifest = Manifest.read(folder)
     if manifest.facts["model"] != embeddings.facts["model"]:
         raise BuildAnew(f"the index of {day} is of another model")
-    asked, then = context.config.index.model_dump(mode="json"), manifest.config.get("index", {})
+    asked = context.config.index.model_dump(mode="json")
+    then = {**IndexSettings().model_dump(mode="json"), **manifest.config.get("index", {})}  # older code knew fewer settings
     for name in TRAINING:
-        if asked[name] != then.get(name):
-            raise BuildAnew(f"index.{name} = {asked[name]}, and {then.get(name)} when the index of {day} was built")
+        if asked[name] != then[name]:
+            raise BuildAnew(f"index.{name} = {asked[name]}, and {then[name]} when the index of {day} was built")
     card = read_whole(folder)
     if not context.has("embeddings", day) or context.manifest("embeddings", day).content_hash != card.embeddings:
         raise BuildAnew(f"the embeddings of {day} are no longer those of its index")
@@ -129,16 +131,16 @@ def fill_delta(context: JobContext, tasks: list[DeltaTask], folder: Path, number
 
 
 def merge(context: JobContext, card: IndexCard, tasks: tuple[ShardTask, ...], source: Path, folder: Path) -> IndexCard:
-    """The index that lies in `source` as shards alone, one for each of `tasks`: no delta is left, and nothing dead.
+    """The index that lies in `source` as shards alone, of the items of `tasks`: no delta is left, and nothing dead.
 
     Raises BuildAnew that names a file of `source` which is damaged.
     """
-    work = partial(merge_shards, source=str(source), folder=str(folder), card=card)
     link_files(source, folder, training_files(card))
-    merged: list[Grown | Built] = context.spark.sparkContext.parallelize(tasks, len(tasks)).map(work).collect()
+    slices = plan_slices(context.spark, context.config.index, card, source, tasks)
+    merged = gather_all(context.spark, slices, source, folder, card)
     for fault in (m.fault for m in merged if m.fault):
         raise BuildAnew(fault)
-    return replace(card, shards=tuple(m.shard for m in merged if m.shard), deltas=())
+    return with_shards(card, merged)
 
 
 def training_files(card: IndexCard) -> dict[str, str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from jobs.runtime.errors import ConfigError, InputError
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.manifest import FileFacts
-from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import MIN_PER_LIST
 from mmse_model.codecs import code_bytes
 from mmse_model.kmeans import cell_count

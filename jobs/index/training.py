@@ -24,8 +24,8 @@ from jobs.index.building import Trained
 from jobs.index.plan import BATCH, ShardTask, driver_sample, rows_at_once
 from jobs.index.row_files import complete, on_executors, read_rows, write_rows
 from jobs.index.sampling import bound_for, sampled
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.logs import log
-from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import one_thread, read_index, train_index, training_digest, write_index
 from mmse_model.index_files import ASSIGNER, TRAINED, file_digest
 from mmse_model.kmeans import (

@@ -18,9 +18,9 @@ from jobs.index.recall import mean_and_interval, recalls, without_own
 from jobs.index.trying import Tried, exact_nearest, try_settings
 from jobs.index.vectors import hash_sample
 from jobs.index.verifying import Hits
+from jobs.runtime.index_section import TuningSettings
 from jobs.runtime.job import JobContext
 from jobs.runtime.logs import say
-from jobs.runtime.sections import TuningSettings
 from mmse_model.codecs import CODECS
 from mmse_model.index_files import IndexCard
 

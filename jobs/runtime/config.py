@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from jobs.market.config import MarketSettings
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.experiment_section import ExperimentSettings
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.jdsearch_sections import JdSearchSettings
 from jobs.runtime.judgment_sections import JudgmentSettings
 from jobs.runtime.safe_yaml import RefusedYaml, load_plain, shown
@@ -20,7 +21,6 @@ from jobs.runtime.sections import (
     AuditSettings,
     EmbedSettings,
     EvaluateSettings,
-    IndexSettings,
     IngestSettings,
     ItemSettings,
     LabelSettings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.scale import grown_bytes, power_law, simulate_plan
-from jobs.runtime.sections import IndexSettings
+from jobs.runtime.index_section import IndexSettings
 
 
 def test_sizes_add_up_and_the_largest_has_its_share() -> None:

@@ -20,9 +20,9 @@ from jobs.index.plan import RowGroup, estimate_memory, fit_lists, plan_shards, r
 from jobs.index.verifying import count_ids, inspect_index
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked, ConfigError, InputError
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.job import JobContext, run_job
 from jobs.runtime.manifest import Manifest
-from jobs.runtime.sections import IndexSettings
 from jobs.runtime.store import file_facts
 from mmse_model.ann import ids_digest, list_ids, read_index, write_index
 from mmse_model.index_files import TRAINED, IndexCard, file_digest

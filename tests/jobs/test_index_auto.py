@@ -10,8 +10,8 @@ import pytest
 
 from jobs.index.auto import Trial, allowed_codecs, as_lines, best_codec, largest_codec, ranked
 from jobs.runtime.errors import ConfigError
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.job import JobContext
-from jobs.runtime.sections import IndexSettings
 from mmse_model.index_files import IndexCard
 from tests.jobs import published
 from tests.jobs.grown_index import build, folder_of, found, nearest

@@ -21,9 +21,9 @@ from jobs.index.growing import BuildAnew, read_whole
 from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.verifying import count_ids, inspect_index
 from jobs.runtime.config import Config
+from jobs.runtime.index_section import DeltaSettings
 from jobs.runtime.job import JobContext
 from jobs.runtime.manifest import Manifest
-from jobs.runtime.sections import DeltaSettings
 from mmse_model.ann import list_ids, read_index, train_index, write_index
 from mmse_model.index_files import TRAINED, BrokenIndex, IndexCard, file_digest
 from mmse_model.retriever import ShardSearcher

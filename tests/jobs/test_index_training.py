@@ -18,9 +18,9 @@ from jobs.index.sampling import bound_for, row_hashes
 from jobs.index.training import cut, group_cells
 from jobs.runtime.config import Config
 from jobs.runtime.errors import Blocked
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.job import JobContext, run_job
 from jobs.runtime.manifest import Manifest
-from jobs.runtime.sections import IndexSettings
 from mmse_model.ann import read_index
 from mmse_model.index_files import ASSIGNER, TRAINED, IndexCard
 from tests.jobs.published import DAY, DIMENSION, config_in, publish_embeddings, publish_model, unit_vectors

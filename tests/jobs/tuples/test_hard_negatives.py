@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from jobs import build_index, build_tuples, embed_items, publish_release, train_model
 from jobs.release_reader import open_release
 from jobs.runtime.config import Config
+from jobs.runtime.index_section import IndexSettings
 from jobs.runtime.job import Job, JobContext, run_job
 from jobs.runtime.negative_sections import HardNegativeSettings
-from jobs.runtime.sections import IndexSettings
 from jobs.tuples.hard_negatives import choose_hard, judge_found, limits_of, mine
 from jobs.tuples.mining import searching
 from jobs.tuples.scratch import Scratch
