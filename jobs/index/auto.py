@@ -27,8 +27,8 @@ from mmse_model.shards import OpenShard
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ASKED, SAMPLED = 200, 20_000
-"""Queries of a trial, and vectors by hash that codecs are trained on and that stand beside the nearest."""
+ASKED, SAMPLED, RANKED = 200, 20_000, 100
+"""Queries of a trial, vectors by hash that codecs are trained on, and how many of the nearest are ranked at most (20 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,15 @@ def codec_of(context: JobContext, tasks: Sequence[ShardTask], rows: int, dimensi
     _, sample = hash_sample(context.read("embeddings"), rows, SAMPLED, dimension, seed, "try codecs")
     trials = try_codecs(context.spark, tasks, asked.vectors, asked.own, sample, settings, seed)
     codec, enough = best_codec(trials, settings.tuning.recall)
-    for line in as_lines(trials, codec, settings.tuning.k):
+    for line in as_lines(trials, codec, ranked_at(settings)):
         say(line)
     context.notes["codec"] = codec if enough else f"{codec}, none of those allowed loses less"
     return codec
+
+
+def ranked_at(settings: IndexSettings) -> int:
+    """k of a trial: that of the tuning, but no more than the driver has room for."""
+    return min(settings.tuning.k, RANKED)
 
 
 def largest_codec(settings: IndexSettings, dimension: int) -> str:
@@ -83,12 +88,12 @@ def try_codecs(
     spark: SparkSession, tasks: Sequence[ShardTask], queries: np.ndarray, own: np.ndarray, sample: np.ndarray,
     settings: IndexSettings, seed: int,
 ) -> list[Trial]:
-    """Each codec that may be chosen, on the true nearest of `queries` (Q, D) among all vectors and a `sample` (n, D) beside them.
+    """Each codec that may be chosen, trained on a `sample` (n, D), on the true nearest of `queries` (Q, D) among all vectors.
 
-    How dense the neighbourhood of a query is decides what a codec confuses, and a sample alone is not as dense as the catalogue:
-    so the nearest are those of the whole of it. At most Q * 2 (k + 1) vectors come to the driver.
+    How dense the neighbourhood of a query is decides what a codec confuses, and a sample is not as dense as the catalogue. At
+    most Q * 2 (k + 1) vectors come to the driver.
     """
-    k = settings.tuning.k
+    k = ranked_at(settings)
     truth = exact_nearest(spark, tasks, queries, 2 * (k + 1))
     near = np.unique(truth[1][truth[1] >= 0])
     read = partial(_read, wanted=near, dimension=queries.shape[1])

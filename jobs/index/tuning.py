@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TABLE, PLOT = "search.json", "search.svg"
 """Files of the index folder: they hold times, so that they stay out of its content hash."""
+HELD = 64 << 20
+"""Bytes of hits that a task of the tuning holds."""
 FEWEST = 100
 """Queries of the day: where there are fewer, items stand in for them."""
 
@@ -119,8 +121,9 @@ def tune_on(
     todo = [min(probes, card.lists)] if probes else next_probes([], [], card.lists)
     while todo:
         settings = [Setting(p, r) for p in todo for r in refines]
-        tried = try_settings(spark, folder, card, asked.vectors, settings, k + 1)
-        rows += rows_of(tried, settings, truth, asked, k, len(list(card.every_shard())))
+        for part in in_parts(settings, len(asked.own), k):
+            tried = try_settings(spark, folder, card, asked.vectors, part, k + 1)
+            rows += rows_of(tried, part, truth, asked, k, len(list(card.every_shard())))
         good = sorted({row.probes for row in rows if row.recall >= enough})
         counts = sorted({row.probes for row in rows})
         todo = [] if probes else next_probes(counts, good, card.lists, 1 if len(refines) == 1 else 4)
@@ -128,6 +131,12 @@ def tune_on(
             todo, narrowed = around(counts, choose(rows, enough)[0].probes), True
     chosen, reached = choose(rows, enough)
     return Tuned(tuple(rows), chosen, reached, asked.source, len(asked.own), wanted.recall, k)
+
+
+def in_parts(settings: Sequence[Setting], queries: int, k: int) -> list[Sequence[Setting]]:
+    """As many settings at once as give a task HELD bytes of hits, 12 each, or one."""
+    most = max(1, HELD // (12 * queries * (k + 1)))
+    return [settings[low : low + most] for low in range(0, len(settings), most)]
 
 
 def rows_of(tried: Tried, settings: Sequence[Setting], truth: Hits, asked: Asked, k: int, shards: int) -> list[Row]:

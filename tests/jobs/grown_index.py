@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from jobs.build_index import JOB
+from jobs.index.building import build_shard
+from jobs.index.plan import plan_shards, read_row_groups
 from jobs.runtime.config import Config
 from jobs.runtime.job import JobContext, run_job
 from jobs.runtime.manifest import Manifest
+from mmse_model.index_files import TRAINED, IndexCard, Shard
 from mmse_model.retriever import ShardSearcher
 from tests.jobs.published import DAY, config_in, publish_embeddings, publish_model, unit_vectors
 
@@ -77,3 +81,12 @@ def nearest(items: Items, queries: np.ndarray, k: int) -> np.ndarray:
 
 def found(folder: Path, queries: np.ndarray, k: int) -> np.ndarray:
     return ShardSearcher.open(folder).search(queries, k)[1]
+
+
+def built_again(context: JobContext, folder: Path) -> tuple[Shard | None, ...]:
+    """Shards that a build over the embeddings of a published index writes into `folder`, with the quantizer of that index."""
+    shutil.copy(folder_of(context) / TRAINED, folder / TRAINED)
+    card = IndexCard.read(folder_of(context))
+    embeddings = context.warehouse / "embeddings" / f"dt={context.dt}" / f"run={context.inputs['embeddings', context.dt]}"
+    tasks = plan_shards(read_row_groups(embeddings, Manifest.read(embeddings).files), 2, 10**6)
+    return tuple(build_shard(task, str(folder), card.dimension, card.trained_sha256).shard for task in tasks)

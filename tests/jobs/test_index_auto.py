@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.index.auto import Trial, allowed_codecs, as_lines, best_codec, largest_codec, ranked
+from jobs.index.auto import Trial, allowed_codecs, as_lines, best_codec, largest_codec, ranked, ranked_at
 from jobs.runtime.errors import ConfigError
-from jobs.runtime.index_section import IndexSettings
+from jobs.runtime.index_section import IndexSettings, TuningSettings
 from jobs.runtime.job import JobContext
 from mmse_model.index_files import IndexCard
 from tests.jobs import published
@@ -39,6 +39,10 @@ def test_room_is_made_for_the_largest_that_may_be_chosen() -> None:
     assert largest_codec(IndexSettings(codec="auto"), 128) == "flat"
     assert largest_codec(IndexSettings(codec="auto", max_code_bytes=130), 128) == "sq8"
     assert largest_codec(IndexSettings(codec="rabitq4"), 128) == "rabitq4"
+
+
+def test_a_trial_ranks_no_more_than_the_driver_has_room_for() -> None:
+    assert [ranked_at(IndexSettings(tuning=TuningSettings(k=k))) for k in (10, 100, 1_000)] == [10, 100, 100]
 
 
 def test_the_table_marks_what_was_chosen() -> None:

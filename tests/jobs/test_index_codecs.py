@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from jobs.index.building import build_shard
-from jobs.index.plan import plan_shards, read_row_groups
 from jobs.runtime.config import Config
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.job import JobContext
-from jobs.runtime.manifest import Manifest
 from mmse_model.codecs import CODECS
-from mmse_model.index_files import TRAINED, IndexCard
+from mmse_model.index_files import IndexCard
 from tests.jobs import published
-from tests.jobs.grown_index import Items, build, churned, folder_of, found, metrics_of, nearest, started
+from tests.jobs.grown_index import Items, build, built_again, churned, folder_of, found, metrics_of, nearest, started
 from tests.jobs.published import unit_vectors
 
 DIMENSION, QUERIES = 64, 40
@@ -72,12 +68,7 @@ def test_merging_copies_codes_to_the_bytes_that_a_build_with_the_same_quantizer_
 ) -> None:
     context = days[1][1]
     card = IndexCard.read(folder_of(context))
-    shutil.copy(folder_of(context) / TRAINED, tmp_path / TRAINED)
-    run = context.inputs["embeddings", context.dt]
-    embeddings = context.warehouse / "embeddings" / f"dt={context.dt}" / f"run={run}"
-    tasks = plan_shards(read_row_groups(embeddings, Manifest.read(embeddings).files), 2, 10**6)
-    built = [build_shard(task, str(tmp_path), DIMENSION, card.trained_sha256).shard for task in tasks]
-    assert card.shards == tuple(built)
+    assert card.shards == built_again(context, tmp_path)
 
 
 def test_a_dimension_that_the_codec_cannot_hold_is_refused_before_any_work(spark: Any, tmp_path: Path) -> None:

@@ -14,16 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.index.building import build_shard
 from jobs.index.comparing import Pair, difference, plan_tasks
 from jobs.index.drift import drifts, furthest
 from jobs.index.growing import BuildAnew, read_whole
-from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.verifying import count_ids, inspect_index
 from jobs.runtime.config import Config
 from jobs.runtime.index_section import DeltaSettings
 from jobs.runtime.job import JobContext
-from jobs.runtime.manifest import Manifest
 from mmse_model.ann import list_ids, read_index, train_index, write_index
 from mmse_model.index_files import TRAINED, BrokenIndex, IndexCard, file_digest
 from mmse_model.retriever import ShardSearcher
@@ -32,6 +29,7 @@ from tests.jobs.grown_index import (
     POOL,
     Items,
     build,
+    built_again,
     churned,
     first_items,
     folder_of,
@@ -108,12 +106,7 @@ def test_one_delta_too_many_is_merged_to_what_a_build_with_the_same_quantizer_wr
     assert [context.outputs["index", context.dt].facts["deltas"] for _, context in days] == [1, 2, 0]
     context = days[2][1]
     card = IndexCard.read(folder_of(context))
-    shutil.copy(folder_of(context) / TRAINED, tmp_path / TRAINED)
-    run = context.inputs["embeddings", context.dt]
-    embeddings = context.warehouse / "embeddings" / f"dt={context.dt}" / f"run={run}"
-    tasks = plan_shards(read_row_groups(embeddings, Manifest.read(embeddings).files), 2, 10**6)
-    built = [build_shard(task, str(tmp_path), DIMENSION, card.trained_sha256).shard for task in tasks]
-    assert card.shards == tuple(built) and card.churned == 90 + 90 + 90
+    assert card.shards == built_again(context, tmp_path) and card.churned == 90 + 90 + 90
     assert {path.name for path in folder_of(context).iterdir()} - {"_MANIFEST.json", "_VERDICT.json"} == {
         "index.json", TRAINED, "search.json", "search.svg", *(shard.path for shard in card.shards)
     }

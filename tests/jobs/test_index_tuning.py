@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.index.choosing import Setting
+from jobs.index.tuning import in_parts
 from jobs.runtime.job import JobContext
 from mmse_model.index_files import IndexCard
 from mmse_model.retriever import ShardSearcher
@@ -18,6 +20,14 @@ from tests.jobs.published import config_in, publish_model, unit_vectors
 
 SETTINGS = {"lists": 40, "verify_queries": 50, "shards": 3, "tuning": {"recall": 0.9, "k": 10, "queries": 200, "tolerance": 0.0}}
 DIMENSION, ROWS = 64, 2_000
+
+
+def test_a_task_holds_hits_of_as_many_settings_as_there_is_room_for() -> None:
+    """2,000 queries, 1,001 hits of 12 bytes: 24 MB a setting, two of them in 64 MiB; of 100,000 hits not even one."""
+    settings = [Setting(p) for p in (1, 2, 4, 8, 16)]
+    assert [len(part) for part in in_parts(settings, 2_000, 1_000)] == [2, 2, 1]
+    assert in_parts(settings, 2_000, 10) == [settings]
+    assert [len(part) for part in in_parts(settings, 2_000, 100_000)] == [1, 1, 1, 1, 1]
 
 
 def tuned(spark: Any, folder: Path, **settings: Any) -> JobContext:
