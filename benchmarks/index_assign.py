@@ -37,7 +37,7 @@ def assign_step(excess: float) -> dict[str, Any]:
     building, assigner = timed(lambda: assigner_over(centroids, 1))
     found = {}
     used = cheapest_assigner(centroids, drawn[::500], excess, 1).nprobe
-    for probes in sorted({1, 2, 4, 8, used}):
+    for probes in sorted({2, 4, 8, 16, used}):
         assigner.nprobe = probes
         seconds, lists = timed(lambda: np.concatenate([assign(assigner, part)[1] for part in np.split(drawn, 50)]))
         ratio = seconds / (flat_seconds * rows / FLAT_ROWS)

@@ -51,7 +51,7 @@ class IndexSettings(Settings):
     )
     refine_passes: int = Field(4, ge=0, description="Lloyd steps over all lists after the cells were clustered one by one")
     assign_excess: float = Field(
-        0.06, gt=0, le=1, description="a vector's mean squared distance to its list's centroid beyond the least, as a share"
+        0.02, gt=0, le=1, description="a vector's mean squared distance to its list's centroid beyond the least, as a share"
     )
     shards: int = Field(2, ge=1, description="at least so many, one Spark task each")
     rows_per_shard: int = Field(1_000_000, ge=1, description="dense ids in one shard at most")
