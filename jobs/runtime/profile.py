@@ -12,6 +12,8 @@ from schemas import Dataset
 
 Profile = tuple[int, int, dict[str, float]]
 """Rows, the order-free sum of row hashes, and the metrics."""
+ANY_NULL = "any null"
+"""Rows with a null where none may be."""
 
 
 def row_hash_sql(dataset: Dataset) -> str:
@@ -33,8 +35,12 @@ def profile_expressions(dataset: Dataset) -> list[str]:
 
 def _counts(dataset: Dataset) -> dict[str, str]:
     """Name -> Spark SQL of what every dataset has: rows, hash sum, nulls. All of them can be added up."""
-    nulls = {f"nulls:{c.name}": f"count_if(`{c.name}` is null)" for c in dataset.columns if not c.nullable}
-    return {"rows": "count(*)", "hash_total": _sum_of_hashes(row_hash_sql(dataset)), **nulls}
+    return {"rows": "count(*)", "hash_total": _sum_of_hashes(row_hash_sql(dataset)), **_nulls(dataset)}
+
+
+def _nulls(dataset: Dataset) -> dict[str, str]:
+    """Name -> Spark SQL of the nulls in each column that may have none."""
+    return {f"nulls:{c.name}": f"count_if(`{c.name}` is null)" for c in dataset.columns if not c.nullable}
 
 
 def _sum_of_hashes(row_hash: str) -> str:
@@ -75,18 +81,41 @@ def profile_cells(
     The files hold one value of `group` each.
     """
     # A prefix, for a tally may name its columns as it likes.
-    parts = {f"figure {name}": sql for name, sql in (_counts(dataset) | additive_parts(dataset.figures)).items()}
+    parts = {f"figure {name}": sql for name, sql in (_few_counts(dataset) | additive_parts(dataset.figures)).items()}
     by_group: dict[str, list[Cell]] = defaultdict(list)
     for cell in counted(frame, {group: group, **tally.by}, parts | tally.counts):
         by_group[cell[group]].append(cell)
-    found = {value: added_up(cells, parts) for value, cells in by_group.items()}
-    rows = {value: figures["figure rows"] for value, figures in found.items()}
+    found = {value: _without_prefix(added_up(cells, parts)) for value, cells in by_group.items()}
+    nulls = nulls_by(frame, dataset, group, {value: figures.pop(ANY_NULL) for value, figures in found.items()})
+    rows = {value: figures["rows"] for value, figures in found.items()}
     twice = duplicates_by(frame, dataset.key, group, rows, apart=True) if dataset.key else {}
-    profiles = {}
-    for value, figures in found.items():
-        named = {name.removeprefix("figure "): total for name, total in figures.items()}
-        profiles[value] = _profile(named, dataset, twice.get(value, 0))
+    profiles = {value: _profile(figures | nulls[value], dataset, twice.get(value, 0)) for value, figures in found.items()}
     return profiles, dict(by_group)
+
+
+def _few_counts(dataset: Dataset) -> dict[str, str]:
+    """`_counts` with one counter in place of one for each column: what a scan counts for every row it pays for every row."""
+    missing = " or ".join(f"`{c.name}` is null" for c in dataset.columns if not c.nullable) or "false"
+    apart = _nulls(dataset)
+    return {name: sql for name, sql in _counts(dataset).items() if name not in apart} | {ANY_NULL: f"count_if({missing})"}
+
+
+def nulls_by(frame: Any, dataset: Dataset, group: str, any_null: dict[Any, int]) -> dict[Any, dict[str, int]]:
+    """Nulls of each column by the values of `group`; those of which `any_null` says that a row has one are read again."""
+    from pyspark.sql import functions as F
+
+    counts = _nulls(dataset)
+    found = {value: dict.fromkeys(counts, 0) for value in any_null}
+    if some := [value for value, rows in any_null.items() if rows]:
+        aggregates = [F.expr(sql).alias(name) for name, sql in counts.items()]
+        for row in frame.where(F.col(group).isin(some)).groupBy(group).agg(*aggregates).collect():
+            figures = row.asDict()
+            found[figures.pop(group)] = figures
+    return found
+
+
+def _without_prefix(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("figure "): total for name, total in figures.items()}
 
 
 def _profile(figures: dict[str, Any], dataset: Dataset, duplicates: int) -> Profile:
