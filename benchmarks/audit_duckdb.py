@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jobs.labels.facts import BINS, POSITIONS
+from jobs.labels.facts import BINS, CLICKED_AMONG, POSITIONS
 from mmse_model.config import StageSettings
 from schemas import Dataset
 
@@ -52,6 +52,7 @@ def profile_with_duckdb(
     for cell in cells:
         _count(found[cell["_day"]], cell, only, names)
     for day in found.values():
+        day["nothing_clicked"] = float(day["rows"] >= CLICKED_AMONG and day["clicked"] == 0)
         day |= {f"clicks_at:{n:02d}": day.get(f"clicks_at:{n:02d}", 0.0) for n in range(BINS)}
     return found
 

@@ -19,7 +19,7 @@ from jobs.tuples.vocabulary import count_tokens, rank_tokens
 OF_LOG = ("requests", "impressions")
 SAMPLE = 50_000
 """Items and queries that the vocabulary is counted from: its own cost is another job's."""
-RIGHT = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0, "unknown_stages": 0.0}
+RIGHT = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0, "unknown_stages": 0.0, "nothing_clicked": 0.0}
 """What `label_impressions` counts and the audit asks for; of these rows it holds by construction."""
 
 

@@ -47,7 +47,7 @@ IMPRESSIONS = Dataset(
         Check("unclicked_of_refined", "critical", high=0, doc="in such a stage, though the user sorted or filtered"),
         Check("conversion_before_search", "critical", high=0),
         Check("position_below_one", "critical", high=0),
-        Check("clicked", "critical", low=1),
+        Check("nothing_clicked", "critical", high=0, doc="1 where none of a thousand impressions or more was clicked"),
         Check("ordered", "warning", low=1),
         Check("click_rate", "warning", low=0.001, high=0.6),
     ),

@@ -20,6 +20,10 @@ POSITIONS = 48
 BINS = 24
 """Positions whose clicks are compared with earlier days, from the last on together."""
 
+CLICKED_AMONG = 1_000
+"""Impressions of a day among which no click is no chance. A day whose own log was blocked, and never came, has fewer: those of
+searches that arrived late. Such a day must not stop each night that labels it again."""
+
 IMPRESSION_COUNTS = {
     "shown": "count(*)", "clicks": "count(clicked_ts)", "not_examined": "count_if(not examined)",
     "refined": "count_if(user_refined)",
@@ -60,6 +64,7 @@ def _wrong(rows: Sequence[Cell], examined_only: set[str], names: set[str | None]
         "unclicked_not_examined": float(sum(row["not_examined"] for row in unclicked)),
         "unclicked_of_refined": float(sum(row["refined"] for row in unclicked)),
         "unknown_stages": float(sum(row["shown"] for row in rows if row["stage"] not in names)),
+        "nothing_clicked": float(sum(row["shown"] for row in rows) >= CLICKED_AMONG and not any(row["clicks"] for row in rows)),
     }
 
 

@@ -20,10 +20,8 @@ from jobs.runtime.snapshots import SnapshotLog
 from tests.jobs.adapters.jdsearch_cases import DAY, deliver, line, product, random_files
 from tests.jobs.published import config_in
 
-SMALL = {name: {} for name in (
-    "ledger.quarantined_share.critical", "item_ledger.quarantined_share.critical", "impressions.clicked.critical",
-)}
-"""Bounds on shares, and a click a day, are for real sizes."""
+SMALL = {name: {} for name in ("ledger.quarantined_share.critical", "item_ledger.quarantined_share.critical")}
+"""Bounds on shares are for real sizes."""
 CARTED = [
     {"name": "random", "source": "stream"}, {"name": "unclicked", "evidence": "examined", "per_tuple": 2},
     {"name": "clicked", "evidence": "clicked", "per_tuple": 1, "positive": True},

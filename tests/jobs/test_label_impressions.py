@@ -166,6 +166,16 @@ def test_night_by_night_gives_the_same_labels_as_all_at_once(
         assert {d: nightly[d].content_hash for d in together} == {d: m.content_hash for d, m in together.items()}
 
 
+def test_a_day_whose_own_log_never_came_does_not_stop_the_nights_after_it(spark: SparkSession, tmp_path: Path) -> None:
+    """Of the 2nd one search is known, which arrived on the 3rd and has no click."""
+    config = config_in(tmp_path, **RULES)
+    searches, clicks = ordinary_day(3)
+    late = request("late", "abc", days=1, session_id="s2", client_id="c2")
+    arrive(spark, config, {1: ordinary_day(1), 3: ([*searches, late], clicks)})
+    assert label(spark, config, 3).committed is not None
+    assert published(config, "impressions")["2026-01-02"].metrics["clicked"] == 0
+
+
 def test_every_conversion_is_accounted_for(spark: SparkSession, tmp_path: Path) -> None:
     config = config_in(tmp_path)
     arrive(spark, config, {1: ([request("q", "abc")], [

@@ -98,7 +98,7 @@ def config_with(root: Path, key_id: str, *retired: str) -> Config:
         "user_key_file": str(ensure_user_key(root / key_id)), "key_id": key_id,
         "retired_keys": {name: str(ensure_user_key(root / name)) for name in retired}, "catch_up_days": 1,
     }
-    bounds = {**NO_BOUNDS, "impressions.clicked.critical": {}, "ledger.records.critical": {}}
+    bounds = {**NO_BOUNDS, "ledger.records.critical": {}}
     return Config.model_validate({"paths": paths, "ingest": keys, "audit": {"bounds": bounds}})
 
 

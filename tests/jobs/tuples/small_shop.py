@@ -64,7 +64,7 @@ def publish_shop(spark: Any, config: Config) -> None:
         context.write("items", frame(spark, "items", items))
         context.write("requests", frame(spark, "requests", requests[::2]), "2026-01-07")
         context.write("requests", frame(spark, "requests", requests[1::2]))
-        metrics = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0, "unknown_stages": 0.0}
+        metrics = {"unclicked_not_examined": 0.0, "unclicked_of_refined": 0.0, "unknown_stages": 0.0, "nothing_clicked": 0.0}
         context.write("impressions", frame(spark, "impressions", impressions), metrics=metrics)
 
     publish(spark, config, ("items", "requests", "impressions"), write)
