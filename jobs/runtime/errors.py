@@ -35,3 +35,9 @@ class DiskFull(MmseError):
     """A volume that the job writes to is full; worth a retry once there is room."""
 
     exit_code = 1
+
+
+class HeapSpent(MmseError):
+    """A JVM of Spark has no memory left; worth a retry once it is given more."""
+
+    exit_code = 1

@@ -21,6 +21,7 @@ from jobs.runtime.config import Config
 from jobs.runtime.disk import disk_full
 from jobs.runtime.errors import Fenced, InputError
 from jobs.runtime.fail_at import reached
+from jobs.runtime.heap import heap_spent
 from jobs.runtime.manifest import NAME as MANIFEST
 from jobs.runtime.manifest import Manifest, check_declared
 from jobs.runtime.profile import Profile
@@ -282,14 +283,12 @@ def run_job(
         if outputs:
             check_outputs_stand(context)
             reached("before_commit")
-            context.committed = snapshots.commit(
-                context.entry, job.name, context.run_id, outputs, context.inputs, chain=chain
-            )
+            context.committed = snapshots.commit(context.entry, job.name, context.run_id, outputs, context.inputs, chain=chain)
             reached("after_commit")
     except Exception as error:
         record_failure(context, error)
-        if full := disk_full(error, config):
-            raise full from error
+        if short := disk_full(error, config) or heap_spent(error, config):
+            raise short from error
         raise
     seconds = time.monotonic() - context.started
     log("committed", job=job.name, dt=context.dt, run_id=context.run_id, seconds=round(seconds, 2),

@@ -29,6 +29,8 @@ FIXED = {
 }
 
 QUIET = Path(__file__).with_name("log4j2.properties")
+ENDS = "-XX:+ExitOnOutOfMemoryError"
+"""A driver that lives on without memory may have lost any of Spark's threads, and wait for it all night."""
 
 
 def start_session(config: Config, name: str) -> Any:
@@ -48,7 +50,7 @@ def start_session(config: Config, name: str) -> Any:
     if not submitted:
         builder = builder.master(config.spark.master)
         properties["spark.driver.memory"] = config.spark.driver_memory
-        properties["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={QUIET.as_uri()}"
+        properties["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={QUIET.as_uri()} {ENDS}"
         if config.spark.master.startswith("local"):
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             properties["spark.driver.host"] = "127.0.0.1"

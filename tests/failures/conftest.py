@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,10 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     code, said = shop.run("run", "--from", "simulate_market", "--to", "label_impressions", more=SMALL)
     assert code == 0, said
     return shop
+
+
+@pytest.fixture
+def labelled(calm: Shop, tmp_path: Path) -> Shop:
+    """A shop whose days are ingested and labelled."""
+    shutil.copytree(calm.folder, tmp_path / "shop")
+    return Shop(tmp_path / "shop")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,18 @@ def check_whole(shop: Shop) -> None:
         assert (manifest.dataset, manifest.dt, manifest.run_id) == (dataset, dt, run)
         for file in manifest.files:
             assert file_sha256(folder / file.path) == file.sha256, f"{folder}: {file.path} is another file than was committed"
+
+
+def check_survived(shop: Shop, job: str, code: int, injured: Callable[[], tuple[int, str]]) -> str:
+    """A job that is injured ends with that code and changes nothing, and the next run gives the same content; what was said."""
+    hashes, entry = shop.hashes(), shop.head()
+    ended, said = injured()
+    assert ended == code, said
+    assert shop.head() == entry
+    assert shop.hashes() == hashes
+    again, words = shop.run(job, more=SMALL)
+    assert again == 0, words
+    assert shop.head().number == entry.number + 1
+    assert shop.hashes() == hashes
+    check_whole(shop)
+    return said

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.failures.shop import SMALL, Shop, check_whole
+from tests.failures.shop import SMALL, Shop, check_survived
 
 SCRATCH = "64k"
 """Less than the shuffles of one day write."""
-
-
-@pytest.fixture
-def labelled(calm: Shop, tmp_path: Path) -> Shop:
-    """A shop whose days are ingested and labelled."""
-    shutil.copytree(calm.folder, tmp_path / "shop")
-    return Shop(tmp_path / "shop")
 
 
 @pytest.fixture
@@ -36,17 +28,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 
 def check_injured(shop: Shop, *injury: str, code: int = 1) -> str:
     """The day is ingested again under an injury: it fails and changes nothing, and without the injury gives the same content."""
-    hashes, entry = shop.hashes(), shop.head()
-    ended, said = shop.run("ingest_logs", more=(*SMALL, *injury))
-    assert ended == code, said
-    assert shop.head() == entry
-    assert shop.hashes() == hashes
-    again, words = shop.run("ingest_logs", more=SMALL)
-    assert again == 0, words
-    assert shop.head().number == entry.number + 1
-    assert shop.hashes() == hashes
-    check_whole(shop)
-    return said
+    return check_survived(shop, "ingest_logs", code, lambda: shop.run("ingest_logs", more=(*SMALL, *injury)))
 
 
 @pytest.mark.slow
