@@ -38,12 +38,26 @@ class Cost:
         return dict(sum((Counter(q.scans) for q in self.queries), Counter()))
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One stage: how many tasks it had; processor seconds and rows received of a task in the middle, and the most of any."""
+
+    number: int
+    name: str
+    tasks: int
+    median: float
+    longest: float
+    median_rows: float
+    most_rows: float
+
+
 class StatusStores:
     """The status stores of a live session; they are there with or without the web UI."""
 
     def __init__(self, spark: Any) -> None:
         self.context = spark._jsc.sc()
         self.stages, self.sql = self.context.statusStore(), spark._jsparkSession.sharedState().statusStore()
+        self._gateway = spark.sparkContext._gateway
         self.mark = self._marked()
 
     def begin(self) -> None:
@@ -60,6 +74,21 @@ class StatusStores:
             sum(s.shuffleWriteBytes() for s in stages.values()), sum(s.memoryBytesSpilled() for s in stages.values()),
             sum(s.diskBytesSpilled() for s in stages.values()), tuple(_query(q, stages) for q in queries),
         )
+
+    def stages_run(self) -> list[Stage]:
+        """The stages that have ended since `begin`, in order; those skipped for an earlier one's files are not among them."""
+        self.context.listenerBus().waitUntilEmpty()
+        quantiles = self._gateway.new_array(self._gateway.jvm.double, 2)
+        quantiles[0], quantiles[1] = 0.5, 1.0
+        ran = [s for s in self._all_stages() if s.stageId() > self.mark[0] and s.status().toString() == "COMPLETE"]
+        return sorted((self._stage(s, quantiles) for s in ran), key=lambda s: s.number)
+
+    def _stage(self, stage: Any, quantiles: Any) -> Stage:
+        found = self.stages.taskSummary(stage.stageId(), stage.attemptId(), quantiles).get()
+        (median, longest), rows = (
+            [figures.apply(n) for n in (0, 1)] for figures in (found.executorCpuTime(), found.shuffleReadMetrics().readRecords())
+        )
+        return Stage(stage.stageId(), stage.name(), stage.numCompleteTasks(), median / 1e9, longest / 1e9, *rows)
 
     def _marked(self) -> tuple[int, int]:
         """Numbers of the last stage and the last query so far."""
