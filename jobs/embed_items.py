@@ -24,6 +24,7 @@ from jobs.index.carrying import COUNTED, changes, newest_of_model, off_the_tower
 from jobs.index.earlier import EarlierVectors
 from jobs.index.encoding import TEXT_COLUMNS, ItemEncoder, encode_changed, inputs_hash, open_encoder, text_hash
 from jobs.index.measures import measure_embeddings
+from jobs.index.neighbours import neighbours_kept
 from jobs.index.parts import model_day
 from jobs.index.plan import RowGroup, read_row_groups
 from jobs.runtime.errors import Blocked, InputError
@@ -105,7 +106,8 @@ def run(context: JobContext) -> None:
         counted = changes(written, context.read("embeddings", before.dt) if before else None)
         off = off_the_tower(written, again, dimension, context.config.seed) if counted["carried_over"] else 0
         figures = measure_embeddings(written, eligible, dimension, context.config.seed)
-        return {**figures, **counted, "carried_over_off": float(off)}
+        kept = neighbours_kept(context, written, rows, dimension, model.content_hash)
+        return {**figures, **counted, **kept, "carried_over_off": float(off)}
 
     metrics = context.write(
         "embeddings", embed(eligible, opener, dimension, tasks, earlier),

@@ -55,7 +55,7 @@ class Distribution:
 class Check:
     """Bounds for one figure of the profile, or one that is made of earlier days' (jobs/runtime/history.py); None is open.
 
-    `critical` blocks the commit.
+    `critical` blocks the commit. `absent` says why a day may be without the figure; where it says nothing, such a day fails.
     """
 
     metric: str
@@ -63,6 +63,7 @@ class Check:
     low: float | None = None
     high: float | None = None
     doc: str = ""
+    absent: str = ""
 
 
 @dataclass(frozen=True)

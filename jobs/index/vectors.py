@@ -47,10 +47,15 @@ def hash_sample(
     The choice and the order depend on (seed, purpose, dense_id) alone. A filter on the hash
     goes first, so that of `rows` rows little more than the sample is sorted.
     """
+    likely = likely_rows(embeddings.select("dense_id", "vector"), rows, wanted, seed, purpose)
+    table = likely.orderBy("hash", "dense_id").limit(wanted).select("dense_id", "vector").toArrow()
+    return table["dense_id"].to_numpy(), unpack_vectors(table["vector"], dimension)
+
+
+def likely_rows(embeddings: DataFrame, rows: int, wanted: int, seed: int, purpose: str) -> DataFrame:
+    """Of `rows` rows a little more than `wanted`, with their `hash` (bigint): a function of (seed, purpose, dense_id) alone."""
     from pyspark.sql import functions as F
 
     share = (wanted + 6 * math.sqrt(wanted) + 10) / max(rows, 1)
-    hashed = embeddings.select("dense_id", "vector", F.xxhash64(F.lit(seed), F.lit(purpose), "dense_id").alias("hash"))
-    likely = hashed.where(F.pmod("hash", F.lit(1 << 30)) < F.lit(min(1 << 30, math.ceil(share * (1 << 30)))))
-    table = likely.orderBy("hash", "dense_id").limit(wanted).select("dense_id", "vector").toArrow()
-    return table["dense_id"].to_numpy(), unpack_vectors(table["vector"], dimension)
+    hashed = embeddings.withColumn("hash", F.xxhash64(F.lit(seed), F.lit(purpose), "dense_id"))
+    return hashed.where(F.pmod("hash", F.lit(1 << 30)) < F.lit(min(1 << 30, math.ceil(share * (1 << 30)))))

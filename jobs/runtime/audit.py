@@ -136,8 +136,8 @@ def _result(
         note = expectations.NO_VALUE
     elif waived:
         note = expectations.EMPTY_DAY
-    elif math.isnan(value) and history.is_compared(check.metric):
-        note = expectations.NO_HISTORY
+    elif math.isnan(value) and expectations.absence(check):
+        note = expectations.absence(check)
     elif named.is_open:
         note = "no bounds: audit.bounds opens both"
     return CheckResult(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from schemas import DATASETS, Check, Dataset
@@ -51,7 +51,7 @@ def checks_of(dataset: Dataset, bounds: Mapping[str, Bounds] | None = None) -> t
         name = f"{dataset.name}.{check.metric}.{check.severity}"
         override = overrides.get(name)
         if override is not None:
-            check = Check(check.metric, check.severity, override.low, override.high, check.doc)
+            check = replace(check, low=override.low, high=override.high)
         named.append(NamedCheck(name, check))
     return tuple(named)
 

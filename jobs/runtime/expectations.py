@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.runtime.checks import NamedCheck, allows_empty
 from jobs.runtime.history import is_compared
-from schemas import Dataset
+from schemas import Check, Dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,13 +50,18 @@ def metrics_frame(days: Mapping[str, Mapping[str, float]], metrics: Iterable[str
     return pd.DataFrame(columns)
 
 
+def absence(check: Check) -> str:
+    """Why a day without the check's figure is not judged; empty where such a day fails."""
+    return NO_HISTORY if is_compared(check.metric) else check.absent and f"not judged: {check.absent}"
+
+
 def build_suite(dataset: Dataset, checks: Iterable[NamedCheck], allow_empty: bool) -> Any:
     """The suite of a dataset: each figure is there, and each check's figure lies in its bounds.
 
     Two expectations are needed because a range check passes over nulls. A day without rows
     has no averages: where it is ordinary they may be missing, where it was allowed
-    by `--allow-empty` it is not judged at all. What compares with earlier days may be missing: a
-    shop has a first day.
+    by `--allow-empty` it is not judged at all. What compares with earlier days may be missing, a
+    shop has a first day, and so may what its check says so of.
     """
     gx_context()
     import great_expectations as gx
@@ -68,7 +73,7 @@ def build_suite(dataset: Dataset, checks: Iterable[NamedCheck], allow_empty: boo
     waived = allow_empty and bool(dataset.columns)
     when_present = not_empty if waived or allows_empty(dataset) else {}
     suite = gx.ExpectationSuite(name=dataset.name)
-    for metric in dict.fromkeys(c.check.metric for c in judged if not is_compared(c.check.metric)):
+    for metric in dict.fromkeys(c.check.metric for c in judged if not absence(c.check)):
         severities = {c.check.severity for c in judged if c.check.metric == metric}
         severity = "critical" if "critical" in severities else "warning"
         suite.add_expectation(gxe.ExpectColumnValuesToNotBeNull(
