@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.index.vectors import likely_rows, unpack_vectors
+from jobs.runtime import store
 from jobs.runtime.job import JobContext
 from jobs.runtime.manifest import Manifest
 from schemas import EMBEDDINGS
@@ -38,12 +39,14 @@ def earlier_day(context: JobContext) -> Manifest | None:
 def neighbours_kept(context: JobContext, written: DataFrame, rows: int, dimension: int, model: str) -> dict[str, float]:
     """SAME_MODEL or NEW_MODEL, by which model the earlier day's vectors are of; nothing where no two days can be compared.
 
-    `written` are today's `rows` rows of `embeddings`, D = `dimension`, made by the `model` of that content.
+    `written` are today's `rows` rows of `embeddings`, D = `dimension`, made by the `model` of that content. The earlier day is
+    no input of the run, as are none of the days that the audit compares with: nothing of it is in what is published.
     """
     before = earlier_day(context)
     if before is None:
         return {}
-    then = context.read("embeddings", before.dt)
+    folder = context.folder("embeddings", before.dt)
+    then = store.read_rows(context.spark, EMBEDDINGS, [folder / file.path for file in before.files])
     dimensions = (dimension, int(before.facts["dimension"]))
     vectors = vectors_of_both(written, then, min(rows, before.rows), dimensions, context.config.seed)
     if len(vectors[0]) < FEWEST:

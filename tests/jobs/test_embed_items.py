@@ -19,6 +19,7 @@ from jobs.embed_items import JOB, embed, task_count
 from jobs.index.earlier import EarlierVectors
 from jobs.index.encoding import gathered, inputs_hash
 from jobs.index.measures import coverage, equal_share, spread, tally
+from jobs.index.neighbours import NEW_MODEL, SAME_MODEL
 from jobs.index.plan import read_row_groups
 from jobs.index.vectors import hash_sample, pack_vectors, unpack_vectors
 from jobs.runtime.config import Config
@@ -257,6 +258,7 @@ def test_only_what_changed_goes_through_the_tower(day_after: JobContext, embedde
     metrics = day_after.outputs["embeddings", day_after.dt].metrics
     assert (metrics["embedded"], metrics["carried_over"], metrics["removed"]) == (5 + 1 + 9, 86 - 5 - 1, 1)
     assert metrics["carried_over_off"] == 0
+    assert not {SAME_MODEL, NEW_MODEL} & metrics.keys(), "85 items of both days are too few to tell"
     assert ("embeddings", embedded.dt) in day_after.inputs
     assert day_after.notes["embedded"] == "15" and day_after.notes["carried over"] == "80" and day_after.notes["removed"] == "1"
     first = embedded.outputs["embeddings", embedded.dt].metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from jobs.runtime.verdict import JOB_NAME, JobVerdict, job_folder
 from tests.jobs.published import (
     DAY,
     config_in,
+    item_rows,
     publish_embeddings,
     publish_encoder,
     publish_items,
@@ -60,6 +62,19 @@ def test_collapsed_embeddings(spark: Any, tmp_path: Path) -> None:
     assert critical(spark, config, "embed_items") == {
         "embeddings.mean_pairwise_cosine.critical", "embeddings.effective_rank.critical",
     }
+
+
+def test_titles_of_other_items(spark: Any, tmp_path: Path) -> None:
+    """The next day's feed gives every item the title, brand and shop of another: the day goes on, with a warning."""
+    config = config_in(tmp_path, model=MODEL, embed={"block": 16})
+    publish_encoder(spark, config)
+    publish_items(spark, config, 300)
+    run_job(load_job("embed_items"), config, DAY, lambda: spark)
+    rows, after = item_rows(300), DAY + timedelta(days=1)
+    publish_items(spark, config, 300, after, lambda row: (*row[:3], *rows[(7 * row[1] + 50) % 300][3:8], *row[8:]))
+    context = run_job(load_job("embed_items"), config, after, lambda: spark)
+    found = [c for verdict in context.audited for c in verdict.checks if not c.success]
+    assert [c.name for c in found] == ["embeddings.neighbours_kept_same_model.warning"]
 
 
 def test_one_index_shard_lost(spark: Any, shop: Config, monkeypatch: pytest.MonkeyPatch) -> None:

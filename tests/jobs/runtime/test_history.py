@@ -126,3 +126,14 @@ def test_a_shop_is_not_judged_by_a_history_that_it_does_not_have_yet() -> None:
     assert (first.success, first.value, first.note) == (True, None, "not judged: too few days before, or too few rows on them")
     assert (second.success, second.value) == (False, 0.1)
     assert is_compared(check.metric) and not is_compared("rows") and not is_compared("nulls:week")
+
+
+def test_a_figure_that_its_check_lets_be_absent_is_not_judged_without_it_and_judged_with_it() -> None:
+    may, must = Check("x", "warning", low=0.5, absent="no day before"), Check("y", "warning", low=0.5)
+    data = Dataset(name="figures", doc="", checks=(may, must))
+    bounds = {"figures.x.warning": SimpleNamespace(low=0.2, high=None)}
+    results, _ = judge(data, checks_of(data, bounds), {DT: {"rows": 1.0}, "2026-01-30": {"rows": 1.0, "x": 0.1, "y": 0.5}}, False, "t")
+    x, y = results[DT]
+    assert (x.success, x.value, x.low, x.note) == (True, None, 0.2, "not judged: no day before")
+    assert (y.success, y.note) == (False, "the figure is missing")
+    assert [check.success for check in results["2026-01-30"]] == [False, True]
