@@ -35,11 +35,11 @@ EMBEDDINGS = Dataset(
         Check("mean_pairwise_cosine", "critical", high=0.9, doc="of a sample; collapsed towers point one way"),
         Check("effective_rank", "critical", low=4.0, doc="of a sample"),
         Check(
-            "neighbours_kept_same_model", "warning", low=0.5, doc="of a sample's 10 nearest, those of the newest day before too",
+            "neighbours_kept_same_model", "warning", low=0.9, doc="of a sample's 10 nearest, those of the newest day before too",
             absent="no day before with a hundred of these items, or its model was another",
         ),
         Check(
-            "neighbours_kept_new_model", "warning", low=0.1, doc="the same, where another model made the vectors of that day",
+            "neighbours_kept_new_model", "warning", low=0.2, doc="the same, where another model made the vectors of that day",
             absent="no day before with a hundred of these items, or its model was this one",
         ),
     ),

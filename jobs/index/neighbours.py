@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = 4_096
 """Items with a vector on both days, at most, among which neighbours are looked for."""
 ASKED = 256
-"""Of them, those whose neighbours are compared: the mean of so many is within .02 of that of all (two standard errors)."""
+"""Of them, those whose neighbours are compared: the mean of so many is within .03 of that of all, by two standard errors."""
 NEAREST = 10
 FEWEST = 100
 """Items of both days below which there is no figure: among fewer, too many are neighbours by chance."""
