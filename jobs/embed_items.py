@@ -24,7 +24,7 @@ from jobs.index.carrying import COUNTED, changes, newest_of_model, off_the_tower
 from jobs.index.earlier import EarlierVectors
 from jobs.index.encoding import TEXT_COLUMNS, ItemEncoder, encode_changed, inputs_hash, open_encoder, text_hash
 from jobs.index.measures import measure_embeddings
-from jobs.index.neighbours import neighbours_kept
+from jobs.index.neighbours import KEPT, neighbours_kept
 from jobs.index.parts import model_day
 from jobs.index.plan import RowGroup, read_row_groups
 from jobs.runtime.errors import Blocked, InputError
@@ -120,6 +120,7 @@ def run(context: JobContext) -> None:
         options={"parquet.enable.dictionary": "false", "compression": "none"},
     ).metrics
     context.notes.update({name.replace("_", " "): f"{metrics[name]:,.0f}" for name in COUNTED})
+    context.notes.update({name.replace("_", " "): f"{metrics[name]:.2f}" for name in KEPT if name in metrics})
     context.notes["effective rank"] = f"{metrics.get('effective_rank', 0):.1f} of {dimension}"
 
 

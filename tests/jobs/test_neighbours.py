@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import jobs.index.neighbours as neighbours
 from jobs.embed_items import JOB
-from jobs.index.neighbours import NEW_MODEL, SAME_MODEL, kept_share, nearest, vectors_of_both
+from jobs.index.neighbours import KEPT, NEW_MODEL, SAME_MODEL, kept_share, nearest, vectors_of_both
 from jobs.runtime.config import Config
 from jobs.runtime.job import JobContext, run_job
 from tests.jobs.published import (
@@ -29,7 +29,6 @@ from tests.jobs.published import (
 from tests.jobs.released import MODEL, copied
 
 NEXT = DAY + timedelta(days=1)
-KEPT = (SAME_MODEL, NEW_MODEL)
 
 
 def on_a_circle(*degrees: float) -> np.ndarray:
@@ -42,7 +41,7 @@ def on_a_circle(*degrees: float) -> np.ndarray:
 
 
 def test_the_share_of_neighbours_that_stay_is_that_of_the_angles() -> None:
-    """The two nearest of 0 were 10 and 25 and are 25 and 90; those of the one that went from 10 to 95 were 0 and 25, are 90 and 105."""
+    """The two nearest of 0 were 10 and 25, are 25 and 90; of the one that went from 10 to 95 they were 0 and 25, are 90 and 105."""
     then, now = on_a_circle(0, 10, 25, 90, 105), on_a_circle(0, 95, 25, 90, 105)
     assert nearest(then, 2, 2).tolist() == [[1, 2], [0, 2]] and nearest(now, 2, 2).tolist() == [[2, 3], [3, 4]]
     assert kept_share(now, then, asked=1, k=2) == 1 / 2
@@ -128,11 +127,13 @@ def test_a_first_day_has_no_figure_and_is_not_judged(first_day: JobContext) -> N
     assert all(success and note.startswith("not judged: no day before") for success, note in said(first_day).values())
 
 
-def test_the_same_model_keeps_the_neighbours_of_what_did_not_change(spark: Any, config: Config, first_day: JobContext, tmp_path: Path) -> None:
+def test_the_same_model_keeps_the_neighbours_of_what_did_not_change(
+    spark: Any, config: Config, first_day: JobContext, tmp_path: Path
+) -> None:
     config = copied(config, tmp_path)
     publish_items(spark, config, 200, NEXT)
     again = run_job(JOB, config, NEXT, lambda: spark)
-    assert kept(again) == {SAME_MODEL: 1.0}
+    assert kept(again) == {SAME_MODEL: 1.0} and again.notes["neighbours kept same model"] == "1.00"
     assert said(again)[SAME_MODEL] == (True, "")
     assert said(again)[NEW_MODEL][0] and said(again)[NEW_MODEL][1].startswith("not judged: no day before")
 
