@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.ingest.privacy import ensure_user_key
-from tests.failures.shop import SMALL, Shop, copied
+from tests.failures.shop import Shop, calm_one, copied
 
 
 @pytest.fixture
@@ -18,14 +17,9 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A smaller shop that one run had to itself, from its feed to its labels; to be copied, not to be worked in."""
-    shop = Shop(tmp_path_factory.mktemp("calm") / "shop")
-    shop.folder.mkdir()
-    ensure_user_key(shop.folder / "key")
-    code, said = shop.run("run", "--from", "simulate_market", "--to", "label_impressions", more=SMALL)
-    assert code == 0, said
-    return shop
+def calm() -> Shop:
+    """A smaller shop up to its labels; to be copied, not to be worked in."""
+    return Shop(calm_one())
 
 
 @pytest.fixture

@@ -89,13 +89,29 @@ def end_group(process: subprocess.Popen[str]) -> None:
 
 
 def prepared() -> Path:
-    """The folder of a shop that all eleven jobs have run in; made once for every version of the code."""
-    folder = REPOSITORY / "build" / "failures" / code_version()
+    """The folder of a shop that all eleven jobs have run in."""
+    return kept("released", lambda shop: run_span(JOB_NAMES, shop.config(), date.fromisoformat(DAY)))
+
+
+def calm_one() -> Path:
+    """The folder of a smaller shop that one run had to itself, from its feed to its labels."""
+
+    def make(shop: Shop) -> None:
+        code, said = shop.run("run", "--from", "simulate_market", "--to", "label_impressions", more=SMALL)
+        assert code == 0, said
+
+    return kept("calm", make)
+
+
+def kept(name: str, make: Callable[[Shop], object]) -> Path:
+    """The folder of a shop that `make` fills, once for every version of the code; what other versions made is removed."""
+    folder = REPOSITORY / "build" / "failures" / code_version() / name
     if not (folder / "ready").exists():
-        shutil.rmtree(folder.parent, ignore_errors=True)
+        for other in folder.parent.parent.glob("*"):
+            shutil.rmtree(folder if other == folder.parent else other, ignore_errors=True)
         folder.mkdir(parents=True)
         ensure_user_key(folder / "key")
-        run_span(JOB_NAMES, Shop(folder).config(), date.fromisoformat(DAY))
+        make(Shop(folder))
         (folder / "ready").touch()
     return folder
 
