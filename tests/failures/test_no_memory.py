@@ -15,7 +15,7 @@ from jobs.runtime.verdict import JobVerdict
 from tests.failures.shop import DAY, SMALL, Shop, check_survived, finish
 from tests.failures.test_killed_driver import wait_until_stopped
 
-JOB = "label_impressions"
+JOB = "ingest_logs"
 GREEDY = ("spark.driver_memory=450m", 'spark.conf={spark.sql.parquet.columnarReaderBatchSize: "50000000"}')
 """Rows of Parquet that are decoded at once: a column of four bytes takes 200 MB of a heap of 450."""
 MORE = 16 * 2**20
