@@ -48,6 +48,7 @@ IMPRESSIONS = Dataset(
         Check("conversion_before_search", "critical", high=0),
         Check("position_below_one", "critical", high=0),
         Check("nothing_clicked", "critical", high=0, doc="1 where none of a thousand impressions or more was clicked"),
+        Check("clicked", "warning", low=1),
         Check("ordered", "warning", low=1),
         Check("click_rate", "warning", low=0.001, high=0.6),
     ),

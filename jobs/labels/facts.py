@@ -21,8 +21,8 @@ BINS = 24
 """Positions whose clicks are compared with earlier days, from the last on together."""
 
 CLICKED_AMONG = 1_000
-"""Impressions of a day among which no click is no chance. A day whose own log was blocked, and never came, has fewer: those of
-searches that arrived late. Such a day must not stop each night that labels it again."""
+"""Impressions of a day among which no click is no chance. Of a day whose own log was blocked, and never came, only searches are
+known that arrived late: where they are few and without a click, they must not stop each night that labels the day again."""
 
 IMPRESSION_COUNTS = {
     "shown": "count(*)", "clicks": "count(clicked_ts)", "not_examined": "count_if(not examined)",
