@@ -3,10 +3,11 @@
 Publishes N labelled impressions of eight days by the same call of the store as label_impressions, and measures what happens
 between the last file written and the profile's return: how often the files are read (rows and bytes that Spark's stages read,
 over those in the files) and the processor seconds of the JVM, its Python workers and this process. One DuckDB query with two
-threads, the cheapest of three times, computes the same figures from the same files; where one differs, the benchmark ends with
-exit code 1. Then the real job `label_impressions` runs on a log of N/8 events, for the share of it that profile, audit and
-commit take.
-A first round on N/10 rows does not count: until the JVM has compiled what runs often, a row costs several times as much.
+threads computes the same figures from the same files; where one differs, the benchmark ends with exit code 1. Of either side the
+cheapest of three times counts. Then the real job `label_impressions` runs on a log of N/8 events, for the share of it that
+profile, audit and commit take.
+A round on N/10 rows comes before and does not count: until the JVM has compiled what runs often, a row costs several times as
+much. Some of that is left in the first of the three, as in a job that labels one night: `first_ratio` is of that one.
 Prints, last, one JSON object.
 """
 
@@ -18,6 +19,7 @@ import math
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -61,18 +63,23 @@ def figures_of(context: JobContext) -> dict[str, Figures]:
     return found
 
 
-def measure_profile(spark: Any, folder: Path, config: Config, rows: int) -> dict[str, Any]:
-    """Scans and processor seconds of the profile of so many rows, and DuckDB's of the same. Exits where a figure differs."""
-    meter = Meter(spark)
-    with Watched(meter) as watched:
-        context = publish_impressions(spark, config, rows)
-    spent = watched.spent("impressions")
-    files = files_of(config, ("impressions",))["impressions"]
-    theirs, duckdb = measure_duckdb(folder, files, config)
+def measure_profile(spark: Any, folder: Path, configs: Sequence[Config], rows: int) -> dict[str, Any]:
+    """Scans and processor seconds of the profile of so many rows, and DuckDB's of the same. Exits where a figure differs.
+
+    Each configuration is of another warehouse; the cheapest counts.
+    """
+    tries = []
+    for config in configs:
+        with Watched(Meter(spark)) as watched:
+            context = publish_impressions(spark, config, rows)
+        tries.append(watched.spent("impressions"))
+    files = files_of(configs[-1], ("impressions",))["impressions"]
+    theirs, duckdb = measure_duckdb(folder, files, configs[-1])
     if wrong := differing(figures_of(context), theirs):
         sys.exit(f"the profile and DuckDB differ: {'; '.join(wrong[:5])}")
     return {
-        "rows": context.rows_out, "bytes": sum(Path(f).stat().st_size for f in files), **asdict(spent),
+        "rows": context.rows_out, "bytes": sum(Path(f).stat().st_size for f in files),
+        **asdict(min(tries, key=lambda spent: spent.cpu_seconds)), "first_cpu_seconds": tries[0].cpu_seconds,
         "duckdb_cpu_seconds": duckdb, "compared": sum(len(figures) for figures in theirs.values()),
     }
 
@@ -104,8 +111,9 @@ def report(measured: dict[str, Any], share: float, events: int) -> dict[str, Any
     return {
         "scans": math.ceil(100 * max(by_rows, by_bytes)) / 100, "scans_by_bytes": round(by_bytes, 2),
         "ratio_to_duckdb": round(measured["cpu_seconds"] / measured["duckdb_cpu_seconds"], 2), "share_of_job": round(share, 3),
-        "rows": measured["rows"], "cpu_seconds": round(measured["cpu_seconds"], 1),
-        "duckdb_cpu_seconds": round(measured["duckdb_cpu_seconds"], 1), "figures_compared": measured["compared"],
+        "first_ratio": round(measured["first_cpu_seconds"] / measured["duckdb_cpu_seconds"], 2), "rows": measured["rows"],
+        "cpu_seconds": round(measured["cpu_seconds"], 1), "duckdb_cpu_seconds": round(measured["duckdb_cpu_seconds"], 1),
+        "figures_compared": measured["compared"],
         "events_of_the_job": events, **machine(),
     }
 
@@ -120,12 +128,13 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mmse-audit-", dir=chosen.folder) as name:
         folder = Path(name)
-        configs = {part: config_for(folder / part, chosen.memory, chosen.partitions) for part in ("warm", "profile", "job")}
-        spark = start_session(configs["warm"], "benchmark")
-        publish_impressions(spark, configs["warm"], max(1_000, chosen.rows // 10))
-        measured = measure_profile(spark, folder, configs["profile"], chosen.rows)
+        parts = ("warm", "job", *(f"profile-{n}" for n in range(TRIES)))
+        warm, job, *tries = [config_for(folder / part, chosen.memory, chosen.partitions) for part in parts]
+        spark = start_session(warm, "benchmark")
+        publish_impressions(spark, warm, max(1_000, chosen.rows // 10))
+        measured = measure_profile(spark, folder, tries, chosen.rows)
         events = max(1_000, chosen.rows // 8)
-        share = measure_share(spark, configs["job"], events)
+        share = measure_share(spark, job, events)
     print(json.dumps(report(measured, share, events)))
     return 0
 

@@ -70,6 +70,13 @@ def test_the_row_hash_changes_with_every_value_and_tells_nulls_by_their_place(sp
     assert len({row[0] for row in hashed}) == len(variants)
 
 
+def test_the_row_hash_tells_nulls_by_their_place_in_more_columns_than_a_number_has_bits(spark: SparkSession) -> None:
+    wide = Dataset(name="wide", doc="", columns=tuple(Column(f"c{n}", "int") for n in range(70)))
+    rows = [tuple(None if n == hole else 7 for n in range(70)) for hole in range(71)]
+    hashed = spark.createDataFrame(rows, ", ".join(f"c{n} int" for n in range(70))).selectExpr(row_hash_sql(wide)).collect()
+    assert len({row[0] for row in hashed}) == 71
+
+
 @pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if dataset.columns])
 def test_every_declared_metric_is_an_aggregate_that_spark_accepts(spark: SparkSession, name: str) -> None:
     dataset = DATASETS[name]
