@@ -3,12 +3,12 @@
 Every codec is a process of its own, one after the other, over the same files (benchmarks/index_vectors.py, shape "thin"):
 
     build    the job's own training and one shard, on local[2]
-    tune     the job's own choice of how many lists and, where hits are compared again, how many (jobs/index/tuning.py), on 2,000
-             held-out queries of which every other one chooses
-    grid     every setting around it on 2,000 other queries, in batches of 2,000, one thread: recall@10 and queries per second
+    tune     the job's own choice of how many lists and, where hits are compared again, how many (jobs/index/tuning.py), on
+             5,000 held-out queries: 4,000 of them choose
+    grid     every setting around it on 10,000 other queries, in batches of 2,000, one thread: recall@10 and queries per second
 
 `tuned_vs_best` is the queries per second at the tuned setting, of those at the fastest one of the grid that reaches the target on
-the 2,000. The last line is one JSON object, its head that of the first codec. What a codec has given is kept in the folder.
+the 10,000. The last line is one JSON object, its head that of the first codec. What a codec has given is kept in the folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jobs.index.building import build_shards
 from jobs.index.choosing import REFINES, Setting
 from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.training import recipe_of, train_quantizer
-from jobs.index.tuning import Asked, Tuned, tune_on
+from jobs.index.tuning import Asked, Tuned, asked_for, tune_on
 from jobs.runtime.config import Config
 from jobs.runtime.index_section import IndexSettings, TuningSettings
 from mmse_model.ann import map_index
@@ -40,7 +40,8 @@ from mmse_model.codecs import CODECS, code_bytes
 from mmse_model.index_files import IndexCard, Shard
 from mmse_model.shards import OpenShard
 
-K, TUNED_ON, JUDGED = 10, 2_000, 2_000
+K, JUDGED, BATCH = 10, 10_000, 2_000
+TUNED_ON = asked_for(TuningSettings().queries)
 TARGETS = {"flat": 0.97, "sq8": 0.97, "rabitq4": 0.95, "pq64x4fs+sq8": 0.95}
 FINER = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Hits compared again, as multiples of K, on the grid; finer than what the job tries."""
@@ -120,8 +121,11 @@ def measure(opened: OpenShard, queries: np.ndarray, setting: Setting, best: np.n
 
 def search(opened: OpenShard, queries: np.ndarray, setting: Setting) -> np.ndarray:
     """Ids (Q, K)."""
-    coarse, lists = opened.probe(queries, setting.probes)
-    return opened.search(queries, K, lists, coarse, refine=setting.refine)[1]
+    found = []
+    for low in range(0, len(queries), BATCH):
+        coarse, lists = opened.probe(queries[low : low + BATCH], setting.probes)
+        found.append(opened.search(queries[low : low + BATCH], K, lists, coarse, refine=setting.refine)[1])
+    return np.concatenate(found)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ALONE = 40
 """Queries that are also searched one by one, for latencies."""
+SEARCHING = 32 << 20
+"""Bytes of lists and of hits to compare again, 12 each, that one batch of queries may need."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,38 @@ def try_shard(
     opened, root = OpenShard.of(map_index(Path(folder) / shard.path)), Path(folder)
     dead = dead_ids(card, root, generation, shard.first, shard.end, hashes=False)
     selector = live_selector(live_bitmap(dead, shard.end)) if len(dead) else None
-    sizes, first, found = list_sizes(opened.index), shard == next(card.every_shard())[1], []
-    search = partial(search_timed, opened, selector=selector, depth=depth, first=first)
+    first, found = shard == next(card.every_shard())[1], []
+    search = partial(search_timed, opened, list_sizes(opened.index), selector=selector, depth=depth, first=first)
     with one_thread():
         search(queries, max(settings))  # pages come in
         for setting in settings:
-            hits, seconds, lists = search(queries, setting)
+            hits, seconds, scanned = search(queries, setting)
             alone = [search(query[None], setting)[1] for query in queries[:ALONE]]
-            found.append((hits, int(sizes[lists].sum()), seconds, alone))
-    hits, scanned, seconds, alone = zip(*found)
-    return Tried(hits, np.array(scanned), np.array(seconds), np.array(alone))
+            found.append((hits, scanned, seconds, alone))
+    hits, codes, times, alones = zip(*found)
+    return Tried(hits, np.array(codes), np.array(times), np.array(alones))
 
 
 def search_timed(
-    opened: OpenShard, queries: np.ndarray, setting: Setting, *, selector: Any, depth: int, first: bool
-) -> tuple[Hits, float, np.ndarray]:
-    """Hits, processor seconds (with finding the lists where it is the `first` shard), and the lists searched (Q, probes)."""
-    started = time.thread_time()
-    coarse, lists = opened.probe(queries, setting.probes)
-    probed = time.thread_time()
-    hits = opened.search(queries, depth, lists, coarse, selector=selector, refine=setting.refine)
-    return hits, time.thread_time() - (started if first else probed), lists
+    opened: OpenShard, sizes: np.ndarray, queries: np.ndarray, setting: Setting, *, selector: Any, depth: int, first: bool
+) -> tuple[Hits, float, int]:
+    """Hits, processor seconds (with finding the lists where it is the `first` shard), and codes scanned, of lists of `sizes` (L,)."""
+    found, seconds, scanned = [], 0.0, 0
+    size = batch_size(setting, depth)
+    for low in range(0, len(queries), size):
+        batch, started = queries[low : low + size], time.thread_time()
+        coarse, lists = opened.probe(batch, setting.probes)
+        probed = time.thread_time()
+        found.append(opened.search(batch, depth, lists, coarse, selector=selector, refine=setting.refine))
+        seconds += time.thread_time() - (started if first else probed)
+        scanned += int(sizes[lists].sum())
+    distances, ids = zip(*found)
+    return (np.concatenate(distances), np.concatenate(ids)), seconds, scanned
+
+
+def batch_size(setting: Setting, depth: int) -> int:
+    """Queries at once, for SEARCHING bytes."""
+    return max(1, SEARCHING // (12 * max(setting.probes, depth * setting.refine)))
 
 
 def combine_tried(one: Tried, other: Tried) -> Tried:
@@ -103,4 +116,4 @@ def _reduced(spark: SparkSession, pieces: Sequence[Any], work: Callable[[Any], A
     return found.treeReduce(combine) if len(pieces) > 1 else found.first()
 
 
-__all__ = ["Tried", "combine_tried", "exact_nearest", "try_settings", "try_shard"]
+__all__ = ["Tried", "batch_size", "combine_tried", "exact_nearest", "try_settings", "try_shard"]

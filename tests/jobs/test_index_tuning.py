@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jobs.index.choosing import Setting
-from jobs.index.tuning import in_parts
+from jobs.index.trying import batch_size
+from jobs.index.tuning import asked_for, in_parts, split
 from jobs.runtime.job import JobContext
 from mmse_model.index_files import IndexCard
 from mmse_model.retriever import ShardSearcher
@@ -28,6 +29,24 @@ def test_a_task_holds_hits_of_as_many_settings_as_there_is_room_for() -> None:
     assert [len(part) for part in in_parts(settings, 2_000, 1_000)] == [2, 2, 1]
     assert in_parts(settings, 2_000, 10) == [settings]
     assert [len(part) for part in in_parts(settings, 2_000, 100_000)] == [1, 1, 1, 1, 1]
+
+
+def test_a_batch_of_queries_needs_so_much_memory_at_most() -> None:
+    """32 MiB: 1,000 lists of 12 bytes for 2,796 queries; 16 x 1,001 hits to compare again for 174; never none."""
+    assert batch_size(Setting(1_000, 1), 11) == 2_796
+    assert batch_size(Setting(8, 16), 1_001) == 174
+    assert batch_size(Setting(10_000_000, 1), 11) == 1
+
+
+def test_every_fifth_query_checks_and_as_many_as_are_wanted_choose() -> None:
+    chooses, checks = split(np.arange(12))
+    assert checks.tolist() == [4, 9] and chooses.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11]
+    assert [len(part) for part in split(np.arange(asked_for(4_000)))] == [4_000, 1_000]
+    assert all(len(split(np.arange(asked_for(n)))[0]) == n for n in range(25, 200))
+
+
+def test_too_few_queries_to_part_choose_and_check_alike() -> None:
+    assert [part.tolist() for part in split(np.arange(3))] == [[0, 1, 2], [0, 1, 2]]
 
 
 def tuned(spark: Any, folder: Path, **settings: Any) -> JobContext:
@@ -56,14 +75,14 @@ def facts_of(context: JobContext) -> dict[str, Any]:
 def test_the_cheapest_setting_that_reaches_the_target_is_searched_with(context: JobContext) -> None:
     facts, card = facts_of(context), IndexCard.read(folder_of(context))
     enough = [row for row in facts["rows"] if row["recall"] >= 0.9]
-    assert facts["reached"] and facts["source"] == "items" and facts["queries"] == 400
+    assert facts["reached"] and facts["source"] == "items" and facts["queries"] == 250
     assert facts["chosen"] == min(enough, key=lambda row: (row["cost"], row["probes"], row["refine"]))
     assert (card.probes, card.refine) == (facts["chosen"]["probes"], facts["chosen"]["refine"])
     assert 1 < card.probes < card.lists
 
 
 def test_it_holds_within_a_point_on_queries_that_it_did_not_see(context: JobContext) -> None:
-    """200 others, by the table and by the opened index, its own item left out of each."""
+    """50 others, by the table and by the opened index, its own item left out of each."""
     assert facts_of(context)["chosen"]["unseen"] >= 0.89
     items, asked = dict(enumerate(vectors())), np.arange(1, ROWS, 13)
     hits = ShardSearcher.open(folder_of(context)).search(vectors()[asked], 11)[1]
