@@ -67,7 +67,7 @@ def try_shard(
 def search_timed(
     opened: OpenShard, sizes: np.ndarray, queries: np.ndarray, setting: Setting, *, selector: Any, depth: int, first: bool
 ) -> tuple[Hits, float, int]:
-    """Hits, processor seconds (with finding the lists where it is the `first` shard), and codes scanned; `sizes` (L,): codes of a list."""
+    """Hits, processor seconds (with finding the lists where it is the `first` shard), and codes scanned, of lists of `sizes`."""
     found, seconds, scanned = [], 0.0, 0
     size = batch_size(setting, depth)
     for low in range(0, len(queries), size):
