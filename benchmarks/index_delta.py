@@ -154,7 +154,8 @@ def recall_figures(chosen: argparse.Namespace, spark: Any, spent: Any, card: Ind
     return {
         "recall_grown": round(float(grown.mean()), 4), "recall_anew": round(float(new.mean()), 4),
         "recall_lost": [round(value, 4) for value in (lost, lost - error, lost + error)],
-        "removed_found": int(np.isin(hits, removed).sum()), "asked_for_removed": len(hits), "anew_cpu_seconds": rebuilt["cpu_seconds"],
+        "removed_found": int(np.isin(hits, removed).sum()), "asked_for_removed": len(hits),
+        "anew_cpu_seconds": rebuilt["cpu_seconds"],
     }
 
 
