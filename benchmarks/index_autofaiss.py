@@ -4,8 +4,8 @@ The same vectors, the same lists and codec, local[2]; every step is a process of
 
     autofaiss    its build on our session, from Parquet files of lists of floats, which are written before and not counted
     ours         the job's own training and shards (`spark` of benchmarks/index_build.py), the same codec and number of lists
-    tune         how many lists our job would search (jobs/index/tuning.py) for a recall@10 of .95 of 1,000 other queries
-    search       recall@10 of 1,000 queries that neither has seen, and queries per processor second of one thread, all in a batch
+    tune         how many lists our job would search (jobs/index/tuning.py) for a recall@10 of .95 of 4,000 other queries
+    search       recall@10 of 4,000 queries that neither has seen, and queries per processor second of one thread, all in a batch
 
 Three cases: `flat` runs as autofaiss is; `sq8` with a patch (benchmarks/autofaiss_build.py); `capped` is what autofaiss
 chooses by itself for an index of at most 200 MB, beside our `sq8`, which is smaller than that at a million vectors.
