@@ -4,7 +4,7 @@ The same vectors, the same lists and codec, local[2]; every step is a process of
 
     autofaiss    its build on our session, from Parquet files of lists of floats, which are written before and not counted
     ours         the job's own training and shards (`spark` of benchmarks/index_build.py), the same codec and number of lists
-    tune         how many lists our job would search (jobs/index/tuning.py) for a recall@10 of .95 of 4,000 other queries
+    tune         how many lists our job would search (jobs/index/tuning.py) for a recall@10 of .95 of 2,000 other queries
     search       recall@10 of 4,000 queries that neither has seen, and queries per processor second of one thread, all in a batch
 
 Three cases: `flat` runs as autofaiss is; `sq8` with a patch (benchmarks/autofaiss_build.py); `capped` is what autofaiss
@@ -36,7 +36,7 @@ from benchmarks.machine import Jvm, machine
 from jobs.index.building import describe_shard
 from jobs.index.plan import plan_shards, read_row_groups
 from jobs.index.trying import exact_nearest
-from jobs.index.tuning import Asked, tune_on
+from jobs.index.tuning import Asked, asked_for, tune_on
 from jobs.runtime.config import Config
 from jobs.runtime.index_section import TuningSettings
 from mmse_model.index_files import IndexCard
@@ -76,10 +76,10 @@ def tune_step(chosen: argparse.Namespace) -> dict[str, Any]:
     shards = tuple(describe_shard(*span, np.arange(*span[1:])) for span in spans)
     card = IndexCard(chosen.codec, DIMENSION, chosen.lists, 1, chosen.vectors, shards, *[""] * 5, None, faiss.__version__)
     spark = start_session(Config.model_validate({"spark": {"driver_memory": "1g", "master": "local[2]"}}), "benchmark")
-    jvm, asked = Jvm(spark), draw((1 << 30) + 1, QUERIES, centres())
+    jvm, asked = Jvm(spark), draw((1 << 30) + 1, asked_for(WANTED.queries), centres())
     exact_nearest(spark, tasks, asked[:10], K)
     begun = jvm.cpu_seconds_with_workers() + time.process_time()
-    tuned = tune_on(spark, tasks, folder, card, Asked(asked, np.full(QUERIES, -1), "held out"), WANTED)
+    tuned = tune_on(spark, tasks, folder, card, Asked(asked, np.full(len(asked), -1), "held out"), WANTED)
     spent = jvm.cpu_seconds_with_workers() + time.process_time() - begun
     row = tuned.chosen
     return {"probes": row.probes, "recall": row.recall, "tried": len(tuned.rows), "cpu_seconds": round(spent, 1)}

@@ -4,7 +4,7 @@ Every codec is a process of its own, one after the other, over the same files (b
 
     build    the job's own training and one shard, on local[2]
     tune     the job's own choice of how many lists and, where hits are compared again, how many (jobs/index/tuning.py), on
-             5,000 held-out queries: 4,000 of them choose
+             2,500 held-out queries: 2,000 of them choose
     grid     every setting around it on 10,000 other queries, in batches of 2,000, one thread: recall@10 and queries per second
 
 `tuned_vs_best` is the queries per second at the tuned setting, of those at the fastest one of the grid that reaches the target on

@@ -34,8 +34,8 @@ HELD = 64 << 20
 FEWEST = 100
 """Queries of the day: where there are fewer, items stand in for them."""
 CHECKS = 5
-"""Every so manieth query checks, the others choose: on 4,000 a recall of .97 is known to a standard error of .0013, on 1,000
-of twice that, where one list of ten is worth .002; checking only has to notice a choice that is off by a point."""
+"""Every so manieth query checks, the others choose: on 2,000 a recall of .97 is known to a standard error of .0018, about
+what one list of ten is worth; checking only has to notice a choice that is off by a point."""
 
 
 @dataclass(frozen=True)

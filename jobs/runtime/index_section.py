@@ -28,7 +28,7 @@ class TuningSettings(Settings):
 
     recall: float = Field(0.95, gt=0, le=1, description="share of the k nearest, by comparing with every item, that is found")
     k: int = Field(100, ge=1, le=1_000, description="hits that it is measured on")
-    queries: int = Field(4_000, ge=25, le=8_000, description="of the newest day that choose, by hash; a quarter as many check")
+    queries: int = Field(2_000, ge=25, le=8_000, description="of the newest day that choose, by hash; a quarter as many check")
     tolerance: float = Field(
         0.0025, ge=0, le=0.05, description="below the target that is enough: near a codec's limit a little more costs many lists"
     )

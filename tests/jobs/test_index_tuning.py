@@ -41,7 +41,7 @@ def test_a_batch_of_queries_needs_so_much_memory_at_most() -> None:
 def test_every_fifth_query_checks_and_as_many_as_are_wanted_choose() -> None:
     chooses, checks = split(np.arange(12))
     assert checks.tolist() == [4, 9] and chooses.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11]
-    assert [len(part) for part in split(np.arange(asked_for(4_000)))] == [4_000, 1_000]
+    assert [len(part) for part in split(np.arange(asked_for(2_000)))] == [2_000, 500]
     assert all(len(split(np.arange(asked_for(n)))[0]) == n for n in range(25, 200))
 
 
