@@ -34,7 +34,7 @@ HELD = 64 << 20
 FEWEST = 100
 """Queries of the day: where there are fewer, items stand in for them."""
 CHECKS = 5
-"""Every so manieth query checks, the others choose: on 2,000 a recall of .97 is known to a standard error of .0018, about
+"""One of so many queries checks, the others choose: on 2,000 a recall of .97 is known to a standard error of .0018, about
 what one list of ten is worth; checking only has to notice a choice that is off by a point."""
 
 
