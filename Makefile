@@ -4,7 +4,7 @@ AIRFLOW_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow failures soak lint format package airflow-env clean
+.PHONY: help setup demo test test-slow failures soak lint format package airflow-env object-store clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ airflow-env: .venv-airflow/.installed ## an environment of its own for Airflow
 	@$(AIRFLOW_PYTHON) -m venv .venv-airflow
 	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check -r airflow_dags/requirements.txt
 	@touch $@
+
+object-store: ## Ceph's RADOS gateway from Debian's packages, for the tests of a log in an object store
+	@bash scripts/ensure_ceph.sh
 
 clean: ## remove generated data and environments
 	@rm -rf build .venv .venv-airflow .pytest_cache .hypothesis .ruff_cache

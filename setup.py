@@ -4,6 +4,8 @@ from setuptools import find_packages, setup
 
 EXPORT = ["onnx==1.23.2", "onnxruntime==1.32.0"]
 """What `mmse export` alone needs."""
+S3 = ["boto3>=1.36,<2"]
+"""What a snapshot log in an object store needs."""
 
 setup(
     name="mmse",
@@ -33,8 +35,9 @@ setup(
         "tensorboard>=2.20,<2.21",
     ],
     extras_require={
-        "dev": ["pytest>=8,<9", "hypothesis>=6.100,<7", "ruff>=0.6,<1", "duckdb>=1,<2", "ir-measures>=0.3,<1", *EXPORT],
+        "dev": ["pytest>=8,<9", "hypothesis>=6.100,<7", "ruff>=0.6,<1", "duckdb>=1,<2", "ir-measures>=0.3,<1", *EXPORT, *S3],
         "export": EXPORT,
+        "s3": S3,
     },
     entry_points={"console_scripts": ["mmse=jobs.cli:main"]},
 )

@@ -41,3 +41,9 @@ class HeapSpent(MmseError):
     """A JVM of Spark has no memory left; worth a retry once it is given more."""
 
     exit_code = 1
+
+
+class LogUnreachable(MmseError):
+    """The object store that keeps the snapshot log does not answer, or refuses; worth a retry."""
+
+    exit_code = 1

@@ -269,7 +269,7 @@ def run_job(
     from jobs.runtime.audit import audit_outputs, record_failure
     from jobs.runtime.logs import log, say
 
-    snapshots = SnapshotLog(config.paths.warehouse)
+    snapshots = SnapshotLog.opened(config.paths)
     context = JobContext(
         job=job, config=config, date=day, entry=entry or snapshots.head(), run_id=new_run_id(),
         session=session or (lambda: start_session(config, job.name)), allow_empty=allow_empty,

@@ -19,6 +19,7 @@ class PathSettings(Settings):
 
     raw: str = Field("build/demo/raw", description="raw logs and catalogue, by arrival day")
     warehouse: str = Field("build/demo/warehouse", description="snapshots and the snapshot log")
+    snapshot_log: str = Field("", description="keep the log in an object store, s3://BUCKET/PREFIX; empty: in the warehouse")
     reports: str = Field("build/demo/reports", description="report pages and Data Docs")
 
 

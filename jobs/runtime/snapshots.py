@@ -1,14 +1,14 @@
 """The snapshot log: which run of which dataset and day is published, one immutable entry a commit.
 
-An entry is a whole map (dataset, dt) -> run. It is created if absent (a hard link on a
-disk), so that of two writers exactly one gets a number; the other looks at what changed
+An entry is a whole map (dataset, dt) -> run. It is created if absent (jobs/runtime/entry_stores.py),
+so that of two writers exactly one gets a number; the other looks at what changed
 and either goes on from the new head or is fenced.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runtime.errors import Fenced, InputError
-from jobs.runtime.fail_at import reached
+from jobs.runtime.log_location import entry_store, settle
+from jobs.runtime.sections import PathSettings
 
 Key = tuple[str, str]
 """(dataset, dt)"""
+NAME = re.compile(r"(\d+)\.json")
+"""Of an entry."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,24 @@ EMPTY = Entry(number=0, run_id="", job="", committed_at="")
 
 
 class SnapshotLog:
-    """The log of a warehouse on a local or shared POSIX disk."""
+    """The log of a warehouse on a local or shared POSIX disk; the log itself may be in an object store."""
 
     def __init__(self, warehouse: str | Path) -> None:
         if "://" in str(warehouse):
             raise InputError(f"paths.warehouse = {str(warehouse)!r}: expected a path on a local or shared disk")
         self.root = Path(warehouse)
-        self.folder = self.root / "_log"
+        self.entries = entry_store(self.root)
+
+    @classmethod
+    def opened(cls, paths: PathSettings) -> SnapshotLog:
+        """The log of a warehouse that is to be written, kept where the settings want it. Raises what `settle` does."""
+        log = cls(paths.warehouse)
+        settle(log.root, paths.snapshot_log)
+        return cls(paths.warehouse)
 
     def numbers(self) -> list[int]:
         """The numbers of all entries, ascending."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(int(p.stem) for p in self.folder.glob("[0-9]*.json"))
+        return sorted(int(found[1]) for name in self.entries.names() if (found := NAME.fullmatch(name)))
 
     def head(self) -> Entry:
         """The newest entry; an empty one (number 0) before the first commit."""
@@ -114,13 +122,13 @@ class SnapshotLog:
     def _read(self, number: int) -> Entry:
         if number == 0:
             return EMPTY
-        path = self.folder / f"{number:06d}.json"
+        name = f"{number:06d}.json"
         try:
-            return Entry.from_json(json.loads(path.read_text(encoding="utf-8")))
+            return Entry.from_json(json.loads(self.entries.read(name)))
         except FileNotFoundError:
-            raise InputError(f"{path}: no such entry; the log has {len(self.numbers())}") from None
+            raise InputError(f"{self.entries}/{name}: no such entry; the log has {len(self.numbers())}") from None
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not an entry of the snapshot log ({error})") from None
+            raise InputError(f"{self.entries}/{name}: not an entry of the snapshot log ({error})") from None
 
     def commit(
         self, base: Entry, job: str, run_id: str, outputs: Mapping[Key, str], inputs: Mapping[Key, str],
@@ -178,23 +186,9 @@ class SnapshotLog:
         )
 
     def _create(self, entry: Entry) -> bool:
-        """Creates the entry's file if absent; False where a rival was first."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        target = self.folder / f"{entry.number:06d}.json"
-        draft = self.folder / f".{entry.number:06d}.{entry.run_id}.{os.getpid()}"
-        with open(draft, "w", encoding="utf-8") as handle:
-            json.dump(entry.to_json(), handle, indent=1, sort_keys=True)
-            handle.flush()
-            os.fsync(handle.fileno())
-        reached("during_commit")
-        try:
-            os.link(draft, target)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-        sync_folder(self.folder)
-        return True
+        """Creates the entry if absent; False where a rival was first."""
+        text = json.dumps(entry.to_json(), indent=1, sort_keys=True)
+        return self.entries.create(f"{entry.number:06d}.json", text, entry.run_id)
 
 
 def check_not_fenced(base: Entry, head: Entry, inputs: Mapping[Key, str], outputs: Mapping[Key, str]) -> None:
@@ -218,15 +212,6 @@ def chained(
         now = dict(rewritten.get(key, {}))
         found[key] = {**{old: now.get(run, run) for old, run in before.get(key, {}).items()}, **now}
     return found
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a new name in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _nest(flat: Mapping[Key, Any]) -> dict[str, dict[str, Any]]:

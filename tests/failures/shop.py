@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -86,6 +87,19 @@ def end_group(process: subprocess.Popen[str]) -> None:
     """Kills what is left of a job's process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Returns once a process has stopped itself."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            state = stat.read().rpartition(")")[2].split()[0]
+        assert state != "Z", "the job ended before it reached the stage"
+        if state == "T":
+            return
+        time.sleep(0.02)
+    raise AssertionError("the job did not reach the stage")
 
 
 def prepared() -> Path:

@@ -12,7 +12,7 @@ from jobs.cli import main
 from jobs.runtime import fail_at
 from jobs.runtime.errors import ConfigError
 from jobs.runtime.retention import collect
-from tests.failures.shop import DAY, PATIENCE, Shop, check_whole, finish
+from tests.failures.shop import DAY, Shop, check_whole, finish, wait_until_stopped
 
 UNSEEN = fail_at.STAGES[:-1]
 """Stages at which the log does not have the entry yet."""
@@ -101,16 +101,3 @@ def test_row_04_a_retry_that_overtakes_the_first_attempt_fences_it(shop: Shop) -
     assert shop.head() == overtaken
     assert (shop.hits(), shop.hashes()) == (hits, hashes)
     check_whole(shop)
-
-
-def wait_until_stopped(pid: int) -> None:
-    """Returns once a process has stopped itself."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-            state = stat.read().rpartition(")")[2].split()[0]
-        assert state != "Z", "the job ended before it reached the stage"
-        if state == "T":
-            return
-        time.sleep(0.02)
-    raise AssertionError("the job did not reach the stage")

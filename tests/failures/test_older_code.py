@@ -80,7 +80,7 @@ def test_an_entry_without_what_later_code_added_to_entries_is_read(shop: tuple[C
     config, _ = shop
     log = SnapshotLog(config.paths.warehouse)
     head = log.head()
-    path = log.folder / f"{head.number:06d}.json"
+    path = log.root / "_log" / f"{head.number:06d}.json"
     body = json.loads(path.read_text())
     path.write_text(json.dumps({name: body[name] for name in ("number", "run_id", "job", "committed_at", "snapshots", "changes")}))
     assert log.head().snapshots == head.snapshots
