@@ -2,8 +2,9 @@
 
     python -m tests.failures.repeat --row 1 --repeat 10
 
-One JSON object a line: row, test, outcome, seconds, finished_at, code_version. What has passed with this code is not run
-again: after an interruption the same command goes on, and ends with exit code 1 where anything has failed.
+One JSON object a line: rows, test, outcome, seconds, finished_at, code_version. What has passed with this code is not run
+again: after an interruption the same command goes on, and ends with exit code 1 where anything has failed. A turn runs
+every test once; the tests of a file share a process, of which nothing is in the log before it has ended.
 """
 
 from __future__ import annotations
@@ -14,28 +15,38 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobs.runtime.version import code_version
 from tests.conftest import REPOSITORY
+from tests.failures.rows import ROWS, rows_of
 
 LOG = REPOSITORY / "build" / "failures.jsonl"
 
 
-def collected(row: int | None) -> list[str]:
-    """Names of the slow tests of a row, or of all of tests/failures."""
-    command = [sys.executable, "-m", "pytest", "tests/failures", "-m", "slow", "--collect-only", "-q", *chosen(row)]
-    done = subprocess.run([*command, "-o", "addopts=--import-mode=importlib"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+def collected(rows: Sequence[int]) -> list[str]:
+    """Names of the tests of some rows, or of all rows and of hostile input, one file after another."""
+    named = [] if not rows else ["-k", " or ".join(f"row_{row:02d}" for row in rows)]
+    elsewhere = dict.fromkeys(test for row in rows or ROWS for test in ROWS.get(row, ()))
+    found = [*listed("tests/failures", "-m", "slow", *named), *(listed(*elsewhere) if elsewhere else [])]
+    return sorted(dict.fromkeys(found), key=by_file)
+
+
+def listed(*arguments: str) -> list[str]:
+    """What pytest would run."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=--import-mode=importlib", *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if "::" in line]
 
 
-def chosen(row: int | None) -> list[str]:
-    """pytest's choice of a row; its tests are named after it."""
-    return [] if row is None else ["-k", f"row_{row:02d}"]
+def by_file(test: str) -> str:
+    """The file of a test."""
+    return test.partition("::")[0]
 
 
 def passes(log: Path, version: str) -> Counter[str]:
@@ -46,15 +57,23 @@ def passes(log: Path, version: str) -> Counter[str]:
 
 
 def outcomes(tests: list[str]) -> Iterator[dict[str, Any]]:
-    """Runs the tests once, each in a pytest of its own."""
-    for test in tests:
+    """Runs the tests once, those of a file in one pytest."""
+    for _, group in groupby(tests, key=by_file):
+        wanted = list(group)
         with TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
-            command = [sys.executable, "-m", "pytest", test, "-o", "addopts=", "-q", "--import-mode=importlib", f"--junitxml={report}"]
+            command = [sys.executable, "-m", "pytest", *wanted, "-o", "addopts=", "-q", "--import-mode=importlib", f"--junitxml={report}"]
             subprocess.run(command, cwd=REPOSITORY, check=False)
-            case = ElementTree.parse(report).find(".//testcase")
-        kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
-        yield {"test": test, "outcome": min(kinds, default="passed"), "seconds": float(case.get("time"))}
+            cases = {case.get("name"): case for case in ElementTree.parse(report).iterfind(".//testcase")} if report.exists() else {}
+        yield from (outcome(test, cases.get(test.partition("::")[2])) for test in wanted)
+
+
+def outcome(test: str, case: ElementTree.Element | None) -> dict[str, Any]:
+    """A line of the log, of what pytest reports of a test; where a process has died it reports nothing."""
+    if case is None:
+        return {"test": test, "outcome": "error", "seconds": 0.0}
+    kinds = {child.tag for child in case} & {"failure", "error", "skipped"}
+    return {"test": test, "outcome": min(kinds, default="passed"), "seconds": float(case.get("time", 0))}
 
 
 def append(log: Path, entry: dict[str, Any]) -> None:
@@ -67,18 +86,20 @@ def append(log: Path, entry: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs what has not passed often enough yet; returns 1 where a test failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", type=int, help="number of a row in docs/RELIABILITY.md (default: all)")
+    parser.add_argument("--row", type=int, nargs="+", default=[], help="numbers of rows in docs/RELIABILITY.md (default: all)")
+    parser.add_argument("--file", nargs="+", default=[], help="only tests of these files, so that several of this command share a log")
     parser.add_argument("--repeat", type=int, default=1, help="passes that each test must have (default: %(default)s)")
     parser.add_argument("--log", type=Path, default=LOG, help="default: %(default)s")
     arguments = parser.parse_args(argv)
-    tests, version, failed = collected(arguments.row), code_version(), 0
+    version, failed = code_version(), 0
+    tests = [test for test in collected(arguments.row) if not arguments.file or by_file(test) in arguments.file]
     if not tests:
-        parser.error(f"--row {arguments.row}: no test in tests/failures is named after it; see docs/RELIABILITY.md")
+        parser.error(f"no test of --row {arguments.row} --file {arguments.file}; expected rows of docs/RELIABILITY.md")
     arguments.log.parent.mkdir(parents=True, exist_ok=True)
     before = passes(arguments.log, version)
     for turn in range(arguments.repeat):
         for found in outcomes([test for test in tests if before[test] <= turn]):
-            entry = {**found, "row": arguments.row, "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            entry = {**found, "rows": rows_of(found["test"]), "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
                      "code_version": version}
             append(arguments.log, entry)
             failed += found["outcome"] != "passed"
