@@ -4,7 +4,8 @@
 
 One JSON object a line: rows, test, outcome, seconds, finished_at, code_version. What has passed with this code is not run
 again: after an interruption the same command goes on, and ends with exit code 1 where anything has failed. A turn runs
-every test once; the tests of a file share a process, of which nothing is in the log before it has ended.
+every test once; the tests of a file share a process, and so do those outside this folder, which need no process of
+their own; of a process nothing is in the log before it has ended.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def collected(rows: Sequence[int]) -> list[str]:
     named = [] if not rows else ["-k", " or ".join(f"row_{row:02d}" for row in rows)]
     elsewhere = dict.fromkeys(test for row in rows or ROWS for test in ROWS.get(row, ()))
     found = [*listed("tests/failures", "-m", "slow", *named), *(listed(*elsewhere) if elsewhere else [])]
-    return sorted(dict.fromkeys(found), key=by_file)
+    return sorted(dict.fromkeys(found), key=lambda test: (by_process(test), by_file(test)))
 
 
 def listed(*arguments: str) -> list[str]:
@@ -49,6 +50,11 @@ def by_file(test: str) -> str:
     return test.partition("::")[0]
 
 
+def by_process(test: str) -> str:
+    """Tests with the same answer share a process, and with it a Spark session that is warm after the first of them."""
+    return by_file(test) if test.startswith("tests/failures/") else "jobs"
+
+
 def passes(log: Path, version: str) -> Counter[str]:
     """Test -> how often it has passed with this version of the code."""
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
@@ -57,15 +63,21 @@ def passes(log: Path, version: str) -> Counter[str]:
 
 
 def outcomes(tests: list[str]) -> Iterator[dict[str, Any]]:
-    """Runs the tests once, those of a file in one pytest."""
-    for _, group in groupby(tests, key=by_file):
+    """Runs the tests once, those that share a process in one pytest."""
+    for _, group in groupby(tests, key=by_process):
         wanted = list(group)
         with TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
             command = [sys.executable, "-m", "pytest", *wanted, "-o", "addopts=", "-q", "--import-mode=importlib", f"--junitxml={report}"]
             subprocess.run(command, cwd=REPOSITORY, check=False)
-            cases = {case.get("name"): case for case in ElementTree.parse(report).iterfind(".//testcase")} if report.exists() else {}
-        yield from (outcome(test, cases.get(test.partition("::")[2])) for test in wanted)
+            cases = reported(report)
+        yield from (outcome(test, cases.get(test)) for test in wanted)
+
+
+def reported(report: Path) -> dict[str, ElementTree.Element]:
+    """Test -> what pytest's report says of it; nothing where pytest has died before it wrote one."""
+    found = ElementTree.parse(report).iterfind(".//testcase") if report.exists() else ()
+    return {f"{str(case.get('classname')).replace('.', '/')}.py::{case.get('name')}": case for case in found}
 
 
 def outcome(test: str, case: ElementTree.Element | None) -> dict[str, Any]:
